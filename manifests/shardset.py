@@ -1,0 +1,165 @@
+"""A set on disk: index.json, its shards and their sidecars; and suites of sets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from manifests import store
+from manifests.errors import ManifestError
+from manifests.example import FORMAT_VERSION
+from manifests.keys import SHARD_PATTERN, check_file_name, sidecar_name
+from manifests.records import parse_json, row_from_json
+from manifests.rows import SAMPLE_RATE
+from manifests.shard import ShardEntry, ShardSidecar
+
+INDEX: Final = "index.json"
+EXAMPLES: Final = "examples.parquet"
+REJECTS: Final = "rejects.parquet"
+TAGS: Final = "tags.json"
+SUITE: Final = "suite.json"
+ROLES: Final = (
+    "pretrain-train",
+    "pretrain-valid",
+    "train",
+    "valid",
+    "test-audioset",
+    "test-musan",
+    "extra-target",
+)
+
+
+@dataclass(frozen=True)
+class ShardInfo:
+    """One shard as the index lists it."""
+
+    file: str
+    n_examples: int
+    n_bytes: int
+    sha256: str
+    domain: str | None
+
+
+@dataclass(frozen=True)
+class SetIndex:
+    """``index.json``: what a set is, and the hash of every shard.
+
+    Attributes:
+        format_version: version of the shard format.
+        name: name of the set.
+        split: split of its music.
+        sample_rate: always 22,050 Hz.
+        tags: tag vocabulary, in order.
+        snrs_db: SNR of each noisy member, in the order they are stored; empty without noise.
+        noises_per_example: noises summed in each mix, 0 for real recordings.
+        codec: ``flac`` or ``wav``.
+        counts: ``examples``, ``source``, ``target``, ``songs``, ``seconds``, ``n_bytes``,
+            ``rejects``.
+        shards: the shards in order.
+        plan_sha256: over the canonical JSON lines of the plan (see ``pipeline.plan``).
+        config: all that changes bytes: the identity config. No roots, no output, no jobs.
+        tools: versions of decoder, resampler and packages.
+    """
+
+    format_version: int
+    name: str
+    split: str
+    sample_rate: int
+    tags: tuple[str, ...]
+    snrs_db: tuple[float, ...]
+    noises_per_example: int
+    codec: str
+    counts: dict[str, float]
+    shards: tuple[ShardInfo, ...]
+    plan_sha256: str
+    config: dict[str, Any]
+    tools: dict[str, str]
+
+
+@dataclass(frozen=True)
+class ShardSet:
+    """A finished set at a path or URL."""
+
+    url: str
+    index: SetIndex
+
+    def sidecar(self, number: int) -> ShardSidecar:
+        """Load the sidecar of a shard and check it against the index.
+
+        Raises:
+            ManifestError: it is missing or says otherwise than the index.
+        """
+        info = self.index.shards[number]
+        sidecar = read_sidecar(self.url, number)
+        said = (sidecar.file, sidecar.n_examples, sidecar.n_bytes, sidecar.sha256, sidecar.domain)
+        listed = (info.file, info.n_examples, info.n_bytes, info.sha256, info.domain)
+        if said != listed:
+            raise ManifestError(f"{self.url}: {info.file}: index says {listed}, sidecar {said}")
+        return sidecar
+
+    def entries(self) -> Iterator[tuple[ShardInfo, ShardEntry]]:
+        """Iterate over all examples in shard order, from the sidecars."""
+        for number, info in enumerate(self.index.shards):
+            for entry in self.sidecar(number).examples:
+                yield info, entry
+
+
+def read_sidecar(url: str, number: int) -> ShardSidecar:
+    """Load ``shard-NNNNNN.json``; raises ManifestError where it is missing or malformed."""
+    name = sidecar_name(number)
+    return row_from_json(store.read_bytes(store.join(url, name)), ShardSidecar, name)
+
+
+def load_set(url: str) -> ShardSet:
+    """Load the index of a finished set.
+
+    Raises:
+        ManifestError: there is no index (not a set, or its build is not finished), it is malformed,
+            of another version or rate, or lists illegal file names.
+    """
+    path = store.join(url, INDEX)
+    if not store.exists(path):
+        hint = ""
+        if store.exists(store.join(url, ".plan")):
+            hint = "; its build is not finished: run the same prep build-shards command again"
+        raise ManifestError(f"{url}: expected a set with {INDEX}, found none{hint}")
+    index = row_from_json(store.read_bytes(path), SetIndex, path)
+    if index.format_version != FORMAT_VERSION:
+        raise ManifestError(
+            f"{path}: expected format version {FORMAT_VERSION}, got {index.format_version}"
+        )
+    if index.sample_rate != SAMPLE_RATE:
+        raise ManifestError(f"{path}: expected {SAMPLE_RATE} Hz, got {index.sample_rate}")
+    for number, shard in enumerate(index.shards):
+        match = SHARD_PATTERN.fullmatch(shard.file)
+        if match is None or int(match[1]) != number:
+            raise ManifestError(f"{path}: shard {number}: illegal file name {shard.file!r}")
+    return ShardSet(url, index)
+
+
+def load_suite(url: str) -> dict[str, str]:
+    """Return the set folders of a suite by role: URL of each.
+
+    ``url`` may be the suite's own folder or a folder that holds exactly one (``DIR`` with ``k1``).
+
+    Raises:
+        ManifestError: no suite there, several, or an illegal folder name in it.
+    """
+    path = store.join(url, SUITE)
+    if not store.exists(path):
+        below = [k for k in ("k1", "k2", "k4") if store.exists(store.join(url, k, SUITE))]
+        if len(below) != 1:
+            found = ", ".join(below) or "none"
+            raise ManifestError(
+                f"{url}: expected a suite ({SUITE} in it or in exactly one of k1, k2, k4), "
+                f"found {found}; name one of them"
+            )
+        return load_suite(store.join(url, below[0]))
+    suite = parse_json(store.read_bytes(path), path)
+    if not isinstance(suite, dict):
+        raise ManifestError(f"{path}: expected an object of role and folder")
+    return {
+        str(role): store.join(url, check_file_name(str(folder)))
+        for role, folder in sorted(suite.items())
+    }

@@ -1,0 +1,189 @@
+"""The mixing arithmetic, normative: power, SNR, loops, gains, rounding, re-levelling.
+
+Signals are 1-D float64 arrays of shape ``(n_samples,)``, full scale = 1. Power is a plain
+``numpy.sum`` of squares (pairwise summation, no BLAS), so it does not move with the number of
+threads or the BLAS build. Gains are rounded to 0.0001 dB *before* they are used and stored as
+used, so that another machine renders with the very same figures.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from manifests.errors import ManifestError
+
+Signal: TypeAlias = NDArray[np.float64]
+Pcm: TypeAlias = NDArray[np.int16]
+
+FULL_SCALE: Final = 32_768.0
+PEAK_LIMIT: Final = 32_766.0 / FULL_SCALE
+"""Largest magnitude after the common gain; one LSB below the top, so that rounding cannot clip."""
+CROSSFADE_S: Final = 0.05
+QUIETEST_DBFS: Final = -70.0
+"""Below this level int16 rounding (-98 dBFS on a difference) starts to move a measured SNR."""
+SNR_TOLERANCE_DB: Final = 0.05
+
+
+def power(signal: Signal) -> float:
+    """Return the mean square of a signal; 0 for an empty one."""
+    return float(np.sum(signal * signal)) / max(len(signal), 1)
+
+
+def power_db(value: float) -> float:
+    """Return ``10 log10(value)``, -inf for zero."""
+    return 10.0 * math.log10(value) if value > 0.0 else -math.inf
+
+
+def amplitude(gain_db: float) -> float:
+    """Return the factor of a gain in dB."""
+    return 10.0 ** (gain_db / 20.0)
+
+
+def round_gain_db(gain_db: float) -> float:
+    """Return a gain rounded to the 0.0001 dB grid on which gains are stored and used."""
+    return round(gain_db, 4) + 0.0
+
+
+def snr_db(signal: Signal, noise: Signal) -> float:
+    """Return total power of the signal over total power of the noise, dB, over equal lengths."""
+    return power_db(power(signal)) - power_db(power(noise))
+
+
+def loop_to_length(clip: Signal, n_samples: int, sample_rate: int) -> Signal:
+    """Repeat a clip until it fills ``n_samples``, joints cross-faded.
+
+    Each joint overlaps the clip's end with its own beginning over 50 ms (half the clip where it is
+    shorter than 100 ms) under raised-cosine equal-power weights: fade-in ``sin(pi t / 2)``,
+    fade-out ``cos(pi t / 2)``, whose squares sum to one, so noise keeps its power at the joint.
+
+    Args:
+        clip: ``(n,)``, n >= 2.
+        n_samples: length to reach.
+        sample_rate: Hz, for the length of the fade.
+
+    Returns:
+        ``(n_samples,)``.
+
+    Raises:
+        ManifestError: the clip holds fewer than two samples.
+    """
+    if clip.size < 2:
+        raise ManifestError(f"noise of {clip.size} samples: expected at least 2 to loop it")
+    if clip.size >= n_samples:
+        return clip[:n_samples].copy()
+    fade = min(round(CROSSFADE_S * sample_rate), clip.size // 2)
+    t = (np.arange(fade) + 0.5) / fade
+    fade_in, fade_out = np.sin(0.5 * np.pi * t), np.cos(0.5 * np.pi * t)
+    joint = clip[-fade:] * fade_out + clip[:fade] * fade_in
+    period = np.concatenate([joint, clip[fade : clip.size - fade]])
+    repeats = -(-(n_samples - (clip.size - fade)) // period.size)
+    looped = np.concatenate([clip[: clip.size - fade], np.tile(period, max(repeats, 0))])
+    return looped[:n_samples]
+
+
+def normalising_gain_db(noise: Signal) -> float:
+    """Return the gain that brings a noise to an RMS of full scale (0 dBFS), rounded.
+
+    Raises:
+        ManifestError: the noise is silent over the span.
+    """
+    level_db = power_db(power(noise))
+    if not math.isfinite(level_db):
+        raise ManifestError("noise is silent over the span: expected a finite level")
+    return round_gain_db(-level_db)
+
+
+def sum_noises(noises: list[Signal]) -> tuple[Signal, tuple[float, ...]]:
+    """Sum noises, each brought to the same RMS first.
+
+    Returns:
+        The sum ``(n_samples,)`` and the gain in dB that was applied to each.
+    """
+    levels_db = tuple(normalising_gain_db(noise) for noise in noises)
+    total = np.zeros_like(noises[0])
+    for noise, level_db in zip(noises, levels_db, strict=True):
+        total += amplitude(level_db) * noise
+    return total, levels_db
+
+
+def mix_gain_db(music: Signal, noise_sum: Signal, target_db: float) -> float:
+    """Return the gain of the noise sum that puts the mix at an SNR, rounded.
+
+    SNR = total power of the music span over total power of the *sum* of the noises (not of each
+    noise: k noises at s dB each would make s - 10 log10 k), over exactly the span.
+    """
+    return round_gain_db(snr_db(music, noise_sum) - target_db)
+
+
+def common_gain_db(peak: float) -> float:
+    """Return the gain, never above 0 dB, that brings ``peak`` to the limit; rounded *down*.
+
+    One gain for the clean member and all its noisy versions keeps them in exact proportion.
+    """
+    if peak <= PEAK_LIMIT:
+        return 0.0
+    exact_db = 20.0 * math.log10(PEAK_LIMIT / peak)
+    return math.floor(exact_db * 1e4) / 1e4
+
+
+def to_pcm(signal: Signal) -> Pcm:
+    """Round to int16, the one rounding of the signal path (half to even).
+
+    Raises:
+        ManifestError: a sample is not finite or would clip.
+    """
+    scaled = np.rint(signal * FULL_SCALE)
+    top = float(np.max(np.abs(scaled))) if scaled.size else 0.0
+    if not top <= FULL_SCALE - 1:
+        raise ManifestError(f"peak {top / FULL_SCALE:.6f}: expected at most 1 - 1/32768 of scale")
+    return scaled.astype(np.int16)
+
+
+def from_pcm(pcm: Pcm) -> Signal:
+    """Return int16 samples as float64 in [-1, 1)."""
+    return pcm.astype(np.float64) / FULL_SCALE
+
+
+def achieved_snr_db(clean: Pcm, noisy: Pcm) -> float:
+    """Return the SNR of a written pair: clean against (noisy - clean), dB."""
+    music = clean.astype(np.float64)
+    return snr_db(music, noisy.astype(np.float64) - music)
+
+
+def chunk_snrs_db(music: Signal, noise_at_0db: Signal, chunk_samples: int) -> tuple[float, ...]:
+    """Return the SNR of each whole chunk of the 0 dB mix, dB, clamped to +-99.999.
+
+    A clip at 0 dB as a whole is rarely at 0 dB in the chunk that a model hears.
+    """
+    figures = []
+    for start in range(0, music.size - chunk_samples + 1, chunk_samples):
+        piece = slice(start, start + chunk_samples)
+        value = power_db(power(music[piece]) + 1e-20) - power_db(power(noise_at_0db[piece]) + 1e-20)
+        figures.append(round(min(max(value, -99.999), 99.999), 3) + 0.0)
+    return tuple(figures)
+
+
+def relevel(
+    clean: NDArray[np.float32],
+    noisy_lowest: NDArray[np.float32],
+    lowest_db: float,
+    target_db: float,
+) -> NDArray[np.float32]:
+    """Return the mix at another SNR from the stored pair with the lowest one.
+
+    Music and noise are in exact proportion, so the noise part ``noisy_lowest - clean`` only needs
+    scaling: ``clean + (noisy_lowest - clean) * 10**((lowest - target) / 20)``. Within 2 LSB of a
+    direct mix.
+
+    Args:
+        clean: ``(..., n_samples)``, float32.
+        noisy_lowest: same shape, the stored member with the lowest SNR.
+        lowest_db: SNR of ``noisy_lowest``.
+        target_db: SNR wanted; at least ``lowest_db`` or rounding noise is amplified.
+    """
+    factor = np.float32(10.0 ** ((lowest_db - target_db) / 20.0))
+    return clean + (noisy_lowest - clean) * factor

@@ -1,0 +1,221 @@
+"""Files by path or by fsspec URL: read, and write so that nothing half-written looks whole.
+
+Local files are written beside their place, synced and renamed; object stores show an object only
+when its upload is complete. Both ways a name either holds all of its bytes or does not exist.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import posixpath
+import tempfile
+import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import fsspec
+import fsspec.implementations.local
+
+from manifests.errors import ManifestError, UsageError
+
+PARTIAL: Final = ".partial"
+REFUSED_SCHEMES: Final = ("pipe", "data", "ssh", "sftp", "simplecache", "filecache", "blockcache")
+"""Never opened, wherever they come from: they run commands or write elsewhere."""
+
+
+def scheme(url: str) -> str:
+    """Return the URL's scheme, ``file`` for a plain path."""
+    head, separator, _ = url.partition("://")
+    if not separator:
+        return "pipe" if url.startswith("pipe:") else "file"
+    return head.split("::")[0].lower()
+
+
+def is_local(url: str) -> bool:
+    """Tell whether the URL names a file of this machine."""
+    return scheme(url) in ("file", "local")
+
+
+def local_path(url: str) -> Path:
+    """Return the local path of a plain path or a ``file://`` URL."""
+    if "://" in url:
+        return Path(urllib.parse.unquote(urllib.parse.urlsplit(url).path))
+    return Path(url)
+
+
+def filesystem(url: str) -> tuple[Any, str]:
+    """Return the fsspec file system of a URL and the path within it.
+
+    Raises:
+        UsageError: the scheme is refused, unknown, or its package is not installed.
+    """
+    if scheme(url) in REFUSED_SCHEMES or "::" in url:
+        raise UsageError(f"{url}: refused; expected a plain path or a URL such as s3://bucket/dir")
+    try:
+        file_system, path = fsspec.core.url_to_fs(str(local_path(url)) if is_local(url) else url)
+    except (ValueError, ImportError) as error:
+        raise UsageError(f"{url}: {error}; for s3:// install robust-tagger[s3]") from error
+    return file_system, path
+
+
+def join(url: str, *names: str) -> str:
+    """Return the URL of a file below a folder."""
+    return posixpath.join(url, *names) if names else url
+
+
+def exists(url: str) -> bool:
+    """Tell whether a file or folder is there."""
+    if is_local(url):
+        return local_path(url).exists()
+    file_system, path = filesystem(url)
+    return bool(file_system.exists(path))
+
+
+def size_bytes(url: str) -> int | None:
+    """Return a file's size, or None where it does not exist."""
+    if is_local(url):
+        path = local_path(url)
+        return path.stat().st_size if path.is_file() else None
+    file_system, path_in = filesystem(url)
+    try:
+        return int(file_system.info(path_in)["size"])
+    except FileNotFoundError:
+        return None
+
+
+def change_stamp(url: str) -> tuple[str, str]:
+    """Return size and time (or ETag) of a file as texts: they change when the file does."""
+    if is_local(url):
+        path = local_path(url)
+        if not path.is_file():
+            return "", ""
+        status = path.stat()
+        return str(status.st_size), str(status.st_mtime_ns)
+    file_system, path_in = filesystem(url)
+    try:
+        info = file_system.info(path_in)
+    except FileNotFoundError:
+        return "", ""
+    changed = info.get("ETag") or info.get("LastModified") or info.get("mtime")
+    return str(info.get("size", "")), str(changed or info.get("created", ""))
+
+
+def open_read(url: str) -> Any:
+    """Open a file for reading bytes; it can seek.
+
+    Raises:
+        ManifestError: it does not exist or cannot be read.
+    """
+    try:
+        if is_local(url):
+            return local_path(url).open("rb")
+        file_system, path = filesystem(url)
+        return file_system.open(path, "rb")
+    except OSError as error:
+        raise ManifestError(f"{url}: cannot be read: {error.strerror or error}") from error
+
+
+def read_bytes(url: str) -> bytes:
+    """Return a file's bytes; raises ManifestError where it cannot be read."""
+    with open_read(url) as file:
+        data: bytes = file.read()
+    return data
+
+
+def read_text(url: str) -> str:
+    """Return a UTF-8 file's text.
+
+    Raises:
+        ManifestError: it cannot be read or is not UTF-8.
+    """
+    try:
+        return read_bytes(url).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"{url}: expected UTF-8 text: {error}") from error
+
+
+def list_names(url: str) -> list[str]:
+    """Return the sorted names of the files directly in a folder; empty where it does not exist."""
+    if is_local(url):
+        folder = local_path(url)
+        return sorted(p.name for p in folder.iterdir() if p.is_file()) if folder.is_dir() else []
+    file_system, path = filesystem(url)
+    try:
+        entries = file_system.ls(path, detail=True)
+    except FileNotFoundError:
+        return []
+    return sorted(posixpath.basename(e["name"]) for e in entries if e["type"] == "file")
+
+
+def remove(url: str) -> None:
+    """Remove a file or a whole folder; nothing happens where it is not there."""
+    file_system, path = filesystem(url)
+    with contextlib.suppress(FileNotFoundError):
+        file_system.rm(path, recursive=True)
+
+
+def write_bytes(url: str, data: bytes) -> None:
+    """Write a file atomically.
+
+    Raises:
+        ManifestError: it cannot be written, e.g. the disk is full.
+    """
+    with partial_file(url) as path:
+        path.write_bytes(data)
+
+
+def write_text(url: str, text: str) -> None:
+    """Write a UTF-8 file atomically; raises ManifestError where it cannot be written."""
+    write_bytes(url, text.encode())
+
+
+@contextlib.contextmanager
+def partial_file(url: str) -> Iterator[Path]:
+    """Yield a local path to write to; on leaving without an error it becomes ``url``.
+
+    A local target gets its temporary file in its own folder (``.NAME.PID.partial``), synced before
+    the rename; a remote one a temporary file here, then one upload.
+
+    Raises:
+        ManifestError: the target cannot be written, e.g. the disk is full.
+    """
+    try:
+        if is_local(url):
+            with _local_partial(local_path(url)) as path:
+                yield path
+        else:
+            with tempfile.TemporaryDirectory(prefix="robust-tagger-") as folder:
+                path = Path(folder) / posixpath.basename(url)
+                yield path
+                file_system, target = filesystem(url)
+                file_system.makedirs(posixpath.dirname(target), exist_ok=True)
+                file_system.put_file(str(path), target)
+    except OSError as error:
+        raise ManifestError(f"{url}: cannot be written: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def _local_partial(target: Path) -> Iterator[Path]:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    path = target.with_name(f".{target.name}.{os.getpid()}{PARTIAL}")
+    try:
+        yield path
+        with path.open("rb+") as file:
+            os.fsync(file.fileno())
+        path.replace(target)
+    finally:
+        path.unlink(missing_ok=True)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def remove_partials(url: str) -> None:
+    """Remove what a killed writer left in a local folder."""
+    if is_local(url) and local_path(url).is_dir():
+        for path in local_path(url).glob(f".*{PARTIAL}"):
+            path.unlink(missing_ok=True)

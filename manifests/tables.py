@@ -1,0 +1,121 @@
+"""Tables of row dataclasses as Parquet or CSV: the only module that imports pandas and pyarrow.
+
+A misspelt or missing column fails here, at the border, and names itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import types
+import typing
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from manifests import store
+from manifests.errors import ManifestError
+from manifests.records import row_builder
+
+Row = TypeVar("Row")
+
+_PLAIN: dict[Any, pa.DataType] = {
+    str: pa.string(),
+    int: pa.int64(),
+    float: pa.float64(),
+    bool: pa.bool_(),
+    bytes: pa.binary(),
+}
+
+
+def arrow_type(annotation: Any) -> pa.DataType:
+    """Return the Arrow type of a field's annotation; nested dataclasses become structs.
+
+    Raises:
+        TypeError: the annotation has no Arrow counterpart.
+    """
+    if annotation in _PLAIN:
+        return _PLAIN[annotation]
+    if dataclasses.is_dataclass(annotation):
+        hints = typing.get_type_hints(annotation)
+        names = [field.name for field in dataclasses.fields(annotation)]
+        return pa.struct([(name, arrow_type(hints[name])) for name in names])
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is tuple and arguments[1:] == (Ellipsis,):
+        return pa.list_(arrow_type(arguments[0]))
+    if origin in (typing.Union, types.UnionType):
+        (kept,) = [a for a in arguments if a is not type(None)]
+        return arrow_type(kept)
+    raise TypeError(f"no column type for {annotation}")
+
+
+def table_schema(row_type: type) -> pa.Schema:
+    """Return the Arrow schema of a row dataclass."""
+    hints = typing.get_type_hints(row_type)
+    return pa.schema([(f.name, arrow_type(hints[f.name])) for f in dataclasses.fields(row_type)])
+
+
+def to_arrow(rows: Iterable[Any], row_type: type) -> pa.Table:
+    """Return rows as an Arrow table."""
+    return pa.Table.from_pylist(
+        [dataclasses.asdict(row) for row in rows], schema=table_schema(row_type)
+    )
+
+
+def write_table(url: str, rows: Sequence[Any], row_type: type) -> None:
+    """Write rows as Parquet, or as CSV where the name ends in ``.csv``; atomically.
+
+    CSV holds lists joined by ``;`` and leaves out byte columns; cells that a spreadsheet would take
+    for a formula get a leading apostrophe.
+    """
+    buffer = io.BytesIO()
+    if url.endswith(".csv"):
+        buffer.write(_csv(rows, row_type).encode())
+    else:
+        pq.write_table(to_arrow(rows, row_type), buffer, compression="zstd")
+    store.write_bytes(url, buffer.getvalue())
+
+
+def _csv(rows: Sequence[Any], row_type: type) -> str:
+    import pandas as pd
+
+    names = [f.name for f in dataclasses.fields(row_type) if not isinstance(f.default, bytes)]
+    records = [{name: _cell(getattr(row, name)) for name in names} for row in rows]
+    text: str = pd.DataFrame(records, columns=names).to_csv(index=False)
+    return text
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, tuple):
+        value = ";".join(str(item) for item in value)
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return "'" + value
+    return value
+
+
+def read_table(url: str, row_type: type[Row]) -> list[Row]:
+    """Read Parquet rows back as dataclasses.
+
+    Raises:
+        ManifestError: not a Parquet file, or its columns are not the row type's.
+    """
+    try:
+        table = pq.read_table(io.BytesIO(store.read_bytes(url)))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ManifestError(f"{url}: expected a Parquet table: {error}") from error
+    expected = table_schema(row_type)
+    if table.schema.remove_metadata() != expected:
+        wrong = [
+            f"{field.name}: {field.type}"
+            for field in expected
+            if table.schema.get_field_index(field.name) < 0
+            or table.schema.field(field.name).type != field.type
+        ]
+        raise ManifestError(
+            f"{url}: expected the columns of {row_type.__name__}, missing or of another type: "
+            f"{', '.join(wrong) or 'none, but there are others'}"
+        )
+    build = row_builder(row_type)
+    return [build(record) for record in table.to_pylist()]

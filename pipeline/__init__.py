@@ -1,0 +1,1 @@
+"""``prep``: corpora as downloaded -> plan -> audited, paired clean/noisy shards."""

@@ -1,0 +1,66 @@
+"""Check what was written, not what was meant: decode every member and measure it again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from manifests import signal
+from manifests.errors import ManifestError
+from manifests.example import Example, decode_members
+from manifests.keys import AUDIO, CLEAN, SIDECAR, noisy_name
+from manifests.signal import Pcm
+
+
+def audit_example(files: Mapping[str, bytes], name: str, snrs_db: tuple[float, ...]) -> Example:
+    """Decode one example and check its members, hashes, peaks and SNRs.
+
+    Args:
+        files: member contents by what stands after ``KEY.``, as read back.
+        name: for messages, e.g. ``shard-000000.tar: KEY``.
+        snrs_db: SNRs of the set; empty for real recordings.
+
+    Returns:
+        The sidecar.
+
+    Raises:
+        ManifestError: what differs, with the example's name, what was expected and found.
+    """
+    example, pcms = decode_members(files, name)
+    expected = [CLEAN, *(noisy_name(s) for s in snrs_db)] if snrs_db else [AUDIO]
+    found = [file.rsplit(".", 1)[0] for file in files if file != SIDECAR]
+    if found != expected or list(files)[-1] != SIDECAR:
+        raise ManifestError(f"{name}: expected members {[*expected, SIDECAR]}, got {list(files)}")
+    for member, pcm in pcms.items():
+        _check_peak(example, member, pcm, name)
+    for snr_db in snrs_db:
+        _check_snr(example, pcms[CLEAN], pcms[noisy_name(snr_db)], snr_db, name)
+    return example
+
+
+def _check_peak(example: Example, member: str, pcm: Pcm, name: str) -> None:
+    peak = max(int(pcm.max()), -int(pcm.min())) / signal.FULL_SCALE
+    if peak > signal.PEAK_LIMIT + 1 / signal.FULL_SCALE:
+        raise ManifestError(f"{name}.{member}: clips: peak {peak:.6f} of full scale")
+    if abs(peak - example.members[member].peak) > 1e-6:
+        raise ManifestError(
+            f"{name}.{member}: expected peak {example.members[member].peak}, got {peak:.6f}"
+        )
+
+
+def _check_snr(example: Example, clean: Pcm, noisy: Pcm, snr_db: float, name: str) -> None:
+    """Check the achieved SNR where both parts are loud enough for int16 to hold them."""
+    member = example.members[noisy_name(snr_db)]
+    music = signal.from_pcm(clean)
+    noise = signal.from_pcm(noisy) - music
+    loud = min(signal.power(music), signal.power(noise)) > 10 ** (signal.QUIETEST_DBFS / 10)
+    achieved_db = signal.snr_db(music, noise) if loud else snr_db
+    if member.target_db != snr_db or abs(achieved_db - snr_db) > signal.SNR_TOLERANCE_DB:
+        raise ManifestError(
+            f"{name}.{noisy_name(snr_db)}: expected {snr_db} dB within "
+            f"{signal.SNR_TOLERANCE_DB} dB, got {achieved_db:.3f} dB"
+        )
+    if loud and (member.achieved_db is None or abs(member.achieved_db - achieved_db) > 0.001):
+        raise ManifestError(
+            f"{name}.{noisy_name(snr_db)}: sidecar says {member.achieved_db} dB, "
+            f"measured {achieved_db:.3f} dB"
+        )

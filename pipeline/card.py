@@ -1,0 +1,121 @@
+"""The README of a set: what it is, counts, tags, licences, how to read it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Protocol
+
+from manifests.keys import format_snr
+from manifests.shardset import SetIndex
+from pipeline.corpora import corpus
+from pipeline.planned import Plan
+
+
+class LicensedRow(Protocol):
+    """The fields of an ``examples.parquet`` row that the card counts."""
+
+    @property
+    def corpus(self) -> str: ...  # noqa: D102
+    @property
+    def licence(self) -> str: ...  # noqa: D102
+    @property
+    def noise_corpora(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def noise_licences(self) -> tuple[str, ...]: ...  # noqa: D102
+
+
+def licence_roll_up(rows: Sequence[LicensedRow]) -> dict[tuple[str, str, str], int]:
+    """Count uses by (role, corpus, licence); an empty licence counts as ``unknown``."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for row in rows:
+        counts["music", row.corpus, row.licence or "unknown"] += 1
+        for name, licence in zip(row.noise_corpora, row.noise_licences, strict=True):
+            counts["noise", name, licence or "unknown"] += 1
+    return dict(sorted(counts.items()))
+
+
+def readme(plan: Plan, index: SetIndex, rows: Sequence[LicensedRow]) -> str:
+    """Return the card as Markdown; no time, host or path in it."""
+    return "\n".join(
+        [
+            f"# {index.name}",
+            "",
+            *_what(plan, index),
+            "",
+            "## Counts",
+            "",
+            *_table(("what", "count"), [(k, f"{v:,.10g}") for k, v in index.counts.items()]),
+            "",
+            *_tags(plan, index),
+            *_rejects(plan),
+            "## Licences",
+            "",
+            *_table(
+                ("role", "corpus", "licence", "uses"),
+                [(*key, str(n)) for key, n in licence_roll_up(rows).items()],
+            ),
+            "",
+            "This is not legal advice. Whoever passes audio on needs the right to do so for every "
+            "source in the table; `unknown` means that no such right is known.",
+            "",
+            "## Citation",
+            "",
+            *[f"```\n{corpus(name).CITATION.strip()}\n```\n" for name in sorted(plan.licences)],
+            "## Reading",
+            "",
+            "```python",
+            "import webdataset as wds",
+            f'dataset = wds.WebDataset("{index.shards[0].file}", shardshuffle=False)',
+            "```",
+            "",
+            "Every example holds the same members: "
+            + ", ".join(f"`KEY.{name}.{index.codec}`" for name in plan.config.members)
+            + " and `KEY.json` (sources, spans, gains, achieved SNR, hashes).",
+            "",
+            "`sha256sum -c manifest-sha256.txt` checks the files, `prep verify` every sample.",
+            "",
+        ]
+    )
+
+
+def _what(plan: Plan, index: SetIndex) -> list[str]:
+    config = plan.config
+    music = " + ".join(config.music)
+    if not config.noise:
+        return [f"Recordings of {music} (split {config.split}), 22,050 Hz mono, as they are."]
+    snrs = ", ".join(format_snr(s) for s in index.snrs_db)
+    return [
+        f"Music of {music} (split {config.split}), clean and under noise of "
+        f"{' + '.join(config.noise)} at {snrs} dB, {config.noises} noise(s) a mix, 22,050 Hz mono.",
+        "",
+        "SNR = total power of the music over total power of the summed noise, over exactly the "
+        "excerpt"
+        + (f", both below {plan.band_hz:,.0f} Hz." if plan.band_hz else ", full band.")
+        + " The same noise stands at every SNR of an example; one common gain keeps clean and "
+        "noisy in proportion.",
+    ]
+
+
+def _tags(plan: Plan, index: SetIndex) -> list[str]:
+    if not index.tags:
+        return []
+    used = Counter(tag for row in plan.rows for tag in row.tags)
+    rows = [(tag, str(used[tag])) for tag in index.tags]
+    return ["## Tags", "", *_table(("tag", "examples"), rows), ""]
+
+
+def _rejects(plan: Plan) -> list[str]:
+    if not plan.rejects:
+        return []
+    reasons = Counter((r.corpus, r.reason) for r in plan.rejects)
+    rows = [(name, reason, str(n)) for (name, reason), n in sorted(reasons.items())]
+    return ["## Rejects", "", *_table(("corpus", "reason", "files"), rows), ""]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [
+        f"| {' | '.join(head)} |",
+        f"|{'---|' * len(head)}",
+        *(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows),
+    ]

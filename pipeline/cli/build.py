@@ -1,0 +1,94 @@
+"""``prep build-shards``: scan, plan, render, audit, finish."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from manifests import store
+from manifests.canonical import pretty_json
+from manifests.shardset import SUITE
+from pipeline.cli.options import apply, as_json
+from pipeline.cli.requests import Request, make_plans, make_request
+from pipeline.cli.set_options import set_options
+from pipeline.cli.text import build_lines, human_bytes, plan_lines
+from pipeline.planned import Plan
+from pipeline.progress import reporter
+from pipeline.stages.build import BuildSummary, build_set
+from pipeline.suite_spec import suite_names
+
+
+def explicit_options(ctx: click.Context) -> set[str]:
+    """Return the names of the options that the user gave."""
+    default = click.core.ParameterSource.DEFAULT
+    return {name for name in ctx.params if ctx.get_parameter_source(name) is not default}
+
+
+suite_option = click.option(
+    "--suite",
+    type=click.Choice(suite_names()),
+    help="Build all sets of a suite, with their splits, SNRs and excerpts.",
+)
+
+
+@click.command("build-shards")
+@apply(set_options)
+@suite_option
+@click.option(
+    "--audit/--no-audit",
+    default=True,
+    show_default=True,
+    help="Decode every written member again and check it.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace an existing set of another config.")
+@click.option(
+    "--out", required=True, metavar="SET", help="Folder or fsspec URL of the set, or of the suite."
+)
+@as_json
+@click.pass_context
+def build_shards(ctx: click.Context, /, as_json: bool, out: str, **values: Any) -> None:
+    """Build paired clean/noisy WebDataset shards at exact SNRs.
+
+    Killed at any instant and run again, it goes on and ends with the same bytes, whatever --jobs
+    and --engine.
+    """
+    request = make_request(values, explicit_options(ctx))
+    show = reporter(quiet=as_json)
+    plans, left_out = make_plans(request, show)
+    summaries = []
+    for (k, role), plan in plans.items():
+        if not as_json:
+            click.echo("\n".join(plan_lines(plan)), err=True)
+        target = store.join(out, f"k{k}", role) if role else out
+        summaries.append(
+            build_set(plan, target, request.sources.roots, run=request.run, reporter=show)
+        )
+    if request.suite:
+        _write_suites(out, plans)
+    if as_json:
+        record = {"sets": [asdict(s) for s in summaries], "left_out": left_out}
+        click.echo(pretty_json(record), nl=False)
+    else:
+        _say_done(summaries, left_out, request)
+
+
+def _write_suites(out: str, plans: dict[tuple[int, str], Plan]) -> None:
+    for k in sorted({k for k, _ in plans}):
+        roles = {role: role for n, role in plans if n == k}
+        store.write_text(store.join(out, f"k{k}", SUITE), pretty_json(roles))
+
+
+def _say_done(summaries: list[BuildSummary], left_out: list[str], request: Request) -> None:
+    for summary in summaries:
+        click.echo("\n".join(build_lines(summary)))
+    for line in left_out:
+        click.echo(f"left out {line}")
+    if len(summaries) > 1:
+        total = sum(s.n_bytes for s in summaries)
+        hours = sum(s.audio_hours for s in summaries)
+        click.echo(
+            f"{len(summaries)} sets, {sum(s.n_examples for s in summaries):,} examples, "
+            f"{hours:,.2f} h of audio, {human_bytes(total)}"
+        )

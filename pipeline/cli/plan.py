@@ -1,0 +1,105 @@
+"""``prep plan``: the plan and its summary; nothing is rendered."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import click
+
+from manifests.canonical import pretty_json
+from pipeline.cli.build import explicit_options, suite_option
+from pipeline.cli.options import apply, as_json
+from pipeline.cli.requests import make_plans, make_request
+from pipeline.cli.set_options import set_options
+from pipeline.cli.text import estimated_bytes, human_bytes, plan_lines, tag_lines
+from pipeline.planned import Plan
+from pipeline.progress import reporter
+from pipeline.topology import Topology, feeds
+
+
+@click.command("plan")
+@apply(set_options)
+@suite_option
+@click.option(
+    "--nodes",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Machines that will train.",
+)
+@click.option(
+    "--gpus",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="GPUs (ranks) of each machine.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=2,
+    show_default=True,
+    help="Loader workers of each rank.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(2),
+    default=48,
+    show_default=True,
+    help="Examples a rank takes from a half in each step.",
+)
+@as_json
+@click.pass_context
+def plan_command(
+    ctx: click.Context,
+    /,
+    as_json: bool,
+    nodes: int,
+    gpus: int,
+    workers: int,
+    batch_size: int,
+    **values: Any,
+) -> None:
+    """Show what build-shards would build: examples, hours, disk, tags, rejects.
+
+    Also whether the sets feed --nodes x --gpus ranks with --workers each evenly; exit status 1
+    where a training set does not.
+    """
+    request = make_request(values, explicit_options(ctx))
+    plans, left_out = make_plans(request, reporter(quiet=as_json))
+    topology = Topology(nodes, gpus, workers, batch_size)
+    verdicts = {key: feeds(plan, topology) for key, plan in plans.items()}
+    if as_json:
+        sets = [{**_record(plan), "feeds": verdicts[key].line} for key, plan in plans.items()]
+        click.echo(pretty_json({"sets": sets, "left_out": left_out}), nl=False)
+    else:
+        for key, plan in plans.items():
+            click.echo("\n".join([*plan_lines(plan), f"  {verdicts[key].line}"]))
+        for plan in {plan.config.music: plan for plan in plans.values()}.values():
+            click.echo("\n".join([f"tags of {', '.join(plan.config.music)}:", *tag_lines(plan)]))
+            click.echo("\n".join(f"  {note}" for note in plan.notes))
+        for line in left_out:
+            click.echo(f"left out {line}")
+        if len(plans) > 1:
+            total = sum(estimated_bytes(plan) for plan in plans.values())
+            click.echo(f"{len(plans)} sets, about {human_bytes(total)}")
+    if not all(verdict.enough for verdict in verdicts.values()):
+        ctx.exit(1)
+
+
+def _record(plan: Plan) -> dict[str, Any]:
+    return {
+        "name": plan.config.name,
+        "examples": len(plan.rows),
+        "hours": round(plan.seconds / 3600, 4),
+        "estimated_bytes": round(estimated_bytes(plan)),
+        "shards": plan.rows[-1].shard + 1,
+        "band_hz": plan.band_hz,
+        "domains": dict(Counter(row.domain for row in plan.rows if row.domain)),
+        "rejects": dict(Counter(reject.reason for reject in plan.rejects)),
+        "tags": plan.vocabulary.to_dict(),
+        "plan_sha256": plan.sha256(),
+        "config": plan.config.identity(plan.band_hz),
+        "notes": list(plan.notes),
+    }

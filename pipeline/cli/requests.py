@@ -1,0 +1,103 @@
+"""From option values to configs: what ``plan`` and ``build-shards`` share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from manifests.errors import UsageError
+from pipeline.cli.options import cores, parse_noise_counts, parse_snrs
+from pipeline.config import DEFAULT_SNRS_DB, RunOptions, SetConfig
+from pipeline.corpora import CORPORA
+from pipeline.planned import Plan
+from pipeline.progress import Reporter
+from pipeline.sources import Sources, make_sources
+from pipeline.stages.prepare import plan_single, plan_suite
+from pipeline.suite_spec import load_suite_spec
+from pipeline.tags import TagFilter
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asked for."""
+
+    sources: Sources
+    config: SetConfig
+    tag_filter: TagFilter
+    run: RunOptions
+    noise_counts: tuple[int, ...]
+    suite: str | None
+
+
+def make_request(values: Mapping[str, Any], explicit: set[str]) -> Request:
+    """Turn option values into a request.
+
+    Args:
+        values: click's parameters by name.
+        explicit: names that the user gave, on the command line or in a config file.
+
+    Raises:
+        UsageError: options that do not fit together.
+    """
+    options = {o.name for module in CORPORA.values() for o in module.OPTIONS}
+    given = {n: values[n] for n in options if values.get(n) not in (None, ())}
+    sources = make_sources(values["music"], values["noise"], values["metadata"], given)
+    counts = parse_noise_counts(values["noises"])
+    suite = values.get("suite")
+    if suite:
+        _check_suite_options(explicit)
+    elif len(counts) > 1:
+        raise UsageError("--noises: expected one of 1, 2, 4 without --suite")
+    named = {f.name: values[f.name] for f in fields(SetConfig) if f.name in values}
+    named |= {
+        "snrs_db": parse_snrs(values["snr"]) if values["snr"] else DEFAULT_SNRS_DB,
+        "noises": counts[0],
+        "noise_split": values["noise_split"] or values["split"],
+        "music": tuple(sources.music),
+        "noise": tuple(sources.noise),
+        "excerpt_s": str(values["excerpt_s"]),
+        "band_limit": str(values["band_limit"]),
+    }
+    if suite and "band_limit" not in explicit:
+        named["band_limit"] = load_suite_spec(suite).band_limit
+    run = {f.name: values[f.name] for f in fields(RunOptions) if values.get(f.name) is not None}
+    run["jobs"] = values["jobs"] or cores()
+    tags = TagFilter(
+        select=values["tags"],
+        min_clips=values["min_tag_clips"],
+        merge=values["merge_tags"],
+        drop=tuple(values["drop_tag"]),
+    )
+    return Request(sources, SetConfig(**named), tags, RunOptions(**run), counts, suite)
+
+
+def _check_suite_options(explicit: set[str]) -> None:
+    fixed = {"split", "noise_split", "snr", "excerpts_per_track", "halves", "name"} & explicit
+    if fixed:
+        shown = ", ".join("--" + name.replace("_", "-") for name in sorted(fixed))
+        raise UsageError(f"{shown}: fixed by --suite; leave it out, or build a single set")
+
+
+def make_plans(
+    request: Request, reporter: Reporter
+) -> tuple[dict[tuple[int, str], Plan], list[str]]:
+    """Scan and plan: plans by (noises, role), and the roles that were left out.
+
+    The role of a single set is empty.
+    """
+    if request.suite is None:
+        plan = plan_single(
+            request.config, request.sources, request.tag_filter, request.run, reporter
+        )
+        return {(request.config.noises, ""): plan}, []
+    plans, left_out = plan_suite(
+        load_suite_spec(request.suite),
+        request.config,
+        request.sources,
+        request.tag_filter,
+        request.run,
+        reporter,
+        noise_counts=request.noise_counts,
+    )
+    return {(k, role): plan for k, roles in plans.items() for role, plan in roles.items()}, left_out

@@ -1,0 +1,163 @@
+"""Write all demo corpora into a folder, whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import joblib
+
+from manifests.errors import ManifestError, UsageError
+from pipeline.demo.audioset import plan_audioset
+from pipeline.demo.jamendo import plan_jamendo
+from pipeline.demo.mtat import plan_mtat
+from pipeline.demo.musan import plan_musan
+from pipeline.demo.plans import AudioFile, CorpusPlan
+from pipeline.demo.recordings import plan_recordings
+
+_MARK: Final = ".demo-corpora-unfinished"
+"""A file that says that a ``.partial`` folder is ours, hence may be deleted."""
+
+
+@dataclass(frozen=True)
+class DemoSummary:
+    """What was written.
+
+    Attributes:
+        corpora: by corpus name: number of audio files, their length in seconds (that of the intact
+            files, where they are broken), their size in bytes.
+        expected_rejects: (corpus, path, reason) of all that a scan has to reject. The path is below
+            the corpus' folder; for a ``ragged`` row it is the path of its table, for a ``missing``
+            file the path where it should be.
+    """
+
+    corpora: dict[str, tuple[int, float, int]]
+    expected_rejects: tuple[tuple[str, str, str], ...]
+
+
+def plan_demo_corpora(seed: int) -> tuple[CorpusPlan, ...]:
+    """Plan every corpus of the demo; nothing is rendered or written.
+
+    Raises:
+        UsageError: the seed is negative.
+    """
+    if seed < 0:
+        raise UsageError(f"--seed: expected 0 or more, got {seed}")
+    planners = (plan_mtat, plan_jamendo, plan_audioset, plan_musan, plan_recordings)
+    return tuple(planner(seed) for planner in planners)
+
+
+def write_demo_corpora(
+    directory: Path,
+    *,
+    seed: int = 0,
+    jobs: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> DemoSummary:
+    """Write the demo corpora.
+
+    The folders are ``magnatagatune``, ``mtg-jamendo``, ``audioset``, ``musan`` and ``recordings``.
+    Everything is written to ``DIRECTORY.partial`` and renamed at the end.
+
+    Args:
+        directory: a folder that does not exist yet, or an empty one.
+        seed: every file is a function of the seed and its own name.
+        jobs: worker processes; they do not change a byte.
+        progress: called with (files done, files in all) after each audio file.
+
+    Returns:
+        What was written and what of it is broken.
+
+    Raises:
+        ManifestError: the folder is not empty, is a file, or an unfinished one is not ours.
+        UsageError: the seed is negative or there are no workers.
+    """
+    if jobs < 1:
+        raise UsageError(f"--jobs: expected 1 or more, got {jobs}")
+    plans = plan_demo_corpora(seed)
+    _require_empty(directory)
+    partial = directory.with_name(directory.name + ".partial")
+    _clear_partial(partial)
+    partial.mkdir(parents=True)
+    (partial / _MARK).touch()
+    corpora = write_corpora(plans, partial, seed=seed, jobs=jobs, progress=progress)
+    (partial / _MARK).unlink()
+    partial.replace(directory)
+    rejects = tuple(row for plan in plans for row in plan.expected_rejects)
+    return DemoSummary(corpora, rejects)
+
+
+def write_corpora(
+    plans: Sequence[CorpusPlan],
+    root: Path,
+    *,
+    seed: int,
+    jobs: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, tuple[int, float, int]]:
+    """Render and write planned corpora below a folder.
+
+    Args:
+        plans: the corpora.
+        root: existing folder.
+        seed: seed of the plans.
+        jobs: worker processes.
+        progress: called with (files done, files in all).
+
+    Returns:
+        Number of audio files, seconds and bytes by corpus name.
+    """
+    tasks = [(root / plan.folder / file.path, file) for plan in plans for file in plan.files]
+    for plan in plans:
+        for path, text in plan.texts.items():
+            _write(root / plan.folder / path, text.encode())
+    work = joblib.Parallel(n_jobs=jobs, return_as="generator", batch_size=1)(
+        joblib.delayed(_render)(file, path, seed) for path, file in tasks
+    )
+    sizes = []
+    for n_done, n_bytes in enumerate(work, start=1):
+        sizes.append(n_bytes)
+        if progress is not None:
+            progress(n_done, len(tasks))
+    corpora = {}
+    for plan in plans:
+        own, sizes = sizes[: len(plan.files)], sizes[len(plan.files) :]
+        length_s = round(sum(file.duration_s for file in plan.files), 2)
+        corpora[plan.corpus] = (len(plan.files), length_s, sum(own))
+    return corpora
+
+
+def _render(file: AudioFile, path: Path, seed: int) -> int:
+    data = file.to_bytes(seed)
+    _write(path, data)
+    return len(data)
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def _require_empty(directory: Path) -> None:
+    if directory.exists() and not directory.is_dir():
+        raise ManifestError(f"{directory}: expected a new or empty folder, got a file")
+    if directory.is_dir() and (n_entries := len(list(directory.iterdir()))):
+        raise ManifestError(
+            f"{directory}: expected a new or empty folder, got one with {n_entries} entries; "
+            "name another or empty it"
+        )
+
+
+def _clear_partial(partial: Path) -> None:
+    """Delete what a killed run has left; never a folder that merely has its name."""
+    if not partial.exists():
+        return
+    if not (partial / _MARK).is_file():
+        raise ManifestError(
+            f"{partial}: expected nothing or an unfinished folder of ours, got something else; "
+            "move it away"
+        )
+    shutil.rmtree(partial)

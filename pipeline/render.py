@@ -1,0 +1,221 @@
+"""Render one plan row: read, mix at every SNR, round once, encode. Nothing random happens here."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from manifests import signal, store
+from manifests.audio import AudioError, encode_pcm, pcm_sha256
+from manifests.example import (
+    FORMAT_VERSION,
+    Example,
+    Member,
+    MusicSource,
+    NoiseSource,
+    encode_sidecar,
+)
+from manifests.keys import AUDIO, CLEAN, SIDECAR, noisy_name
+from manifests.reading import IN_MEMORY_BYTES, ReadOptions, read_span, resampled_length
+from manifests.rows import CHUNK_SAMPLES, SAMPLE_RATE, MusicSpan, NoiseSpan, PlanRow
+from manifests.signal import Pcm, Signal
+
+Roots = Mapping[str, Mapping[str, str]]
+"""Corpus roots by role (``music``, ``noise``) and corpus name."""
+
+
+@dataclass(frozen=True)
+class RenderOptions:
+    """What rendering needs beside the plan row.
+
+    Attributes:
+        snrs_db: SNR of each noisy member, in order.
+        codec: ``flac`` or ``wav``.
+        read: how sources become signals.
+    """
+
+    snrs_db: tuple[float, ...]
+    codec: str
+    read: ReadOptions
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """One rendered example.
+
+    Attributes:
+        example: its sidecar.
+        files: member contents by what stands after ``KEY.``, in order, the sidecar last.
+        levels_db: RMS of each audio member, dBFS.
+    """
+
+    example: Example
+    files: dict[str, bytes]
+    levels_db: dict[str, float]
+
+
+def read_music(span: MusicSpan, roots: Roots, options: ReadOptions) -> Signal:
+    """Return the music of an example, ``(n_samples,)``; AudioError where the source changed."""
+    url = store.join(roots["music"][span.corpus], span.path)
+    return read_span(
+        url,
+        span.path,
+        source_rate=span.source_rate,
+        start=round(span.start_s * SAMPLE_RATE),
+        n_samples=span.n_samples,
+        options=options,
+        data=checked_source(url, span.path, span.source_sha256),
+    )
+
+
+def read_noise(span: NoiseSpan, n_samples: int, roots: Roots, options: ReadOptions) -> Signal:
+    """Return one noise over the music's span, looped where it is too short."""
+    url = store.join(roots["noise"][span.corpus], span.path)
+    clip_samples = resampled_length(span.source_samples, span.source_rate)
+    read = read_span(
+        url,
+        span.path,
+        source_rate=span.source_rate,
+        start=0 if span.looped else round(span.start_s * SAMPLE_RATE),
+        n_samples=clip_samples if span.looped else n_samples,
+        options=options,
+        data=checked_source(url, span.path, span.source_sha256),
+    )
+    if not span.looped:
+        return read
+    looped = signal.loop_to_length(read, n_samples, SAMPLE_RATE)
+    return looped if options.keep_dc else looped - np.sum(looped) / looped.size
+
+
+def checked_source(url: str, name: str, sha256: str) -> bytes | None:
+    """Read a source and check that it is the file that was scanned.
+
+    Returns:
+        Its bytes; None for files over 64 MiB, which are hashed in blocks and decoded from disk.
+
+    Raises:
+        AudioError: it is gone or holds other bytes (``changed``).
+    """
+    size = store.size_bytes(url)
+    if size is None:
+        raise AudioError("changed", f"{name}: expected the file that was scanned, found none")
+    data = None
+    if size <= IN_MEMORY_BYTES:
+        data = store.read_bytes(url)
+        found = hashlib.sha256(data).hexdigest()
+    else:
+        with store.open_read(url) as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != sha256:
+        raise AudioError(
+            "changed",
+            f"{name}: expected SHA-256 {sha256[:12]}…, got {found[:12]}…; the file changed since "
+            "it was scanned: run the command again to scan it anew",
+        )
+    return data
+
+
+def render(row: PlanRow, roots: Roots, options: RenderOptions) -> Rendered:
+    """Render one example.
+
+    Raises:
+        AudioError: a source changed since the scan.
+        ManifestError: a noise is silent over its span.
+    """
+    music = read_music(row.music, roots, options.read)
+    noises = [read_noise(noise, music.size, roots, options.read) for noise in row.noises]
+    if noises:
+        return _render_mix(row, music, noises, options)
+    gain_db = signal.common_gain_db(float(np.max(np.abs(music))))
+    pcm = signal.to_pcm(signal.amplitude(gain_db) * music)
+    members = {AUDIO: _member(pcm, None, None, None)}
+    return _pack(row, options, members, {AUDIO: pcm}, (), gain_db, ())
+
+
+def _render_mix(
+    row: PlanRow, music: Signal, noises: list[Signal], options: RenderOptions
+) -> Rendered:
+    noise_sum, levels_db = signal.sum_noises(noises)
+    gains_db = {s: signal.mix_gain_db(music, noise_sum, s) for s in options.snrs_db}
+    mixes = {s: music + signal.amplitude(gains_db[s]) * noise_sum for s in options.snrs_db}
+    peak = max(float(np.max(np.abs(version))) for version in (music, *mixes.values()))
+    gain_db = signal.common_gain_db(peak)
+    gain = signal.amplitude(gain_db)
+    clean = signal.to_pcm(gain * music)
+    pcms, members = {CLEAN: clean}, {CLEAN: _member(clean, None, None, None)}
+    for snr_db, mix in mixes.items():
+        noisy = signal.to_pcm(gain * mix)
+        achieved_db = round(signal.achieved_snr_db(clean, noisy), 3) + 0.0
+        pcms[noisy_name(snr_db)] = noisy
+        members[noisy_name(snr_db)] = _member(noisy, snr_db, gains_db[snr_db], achieved_db)
+    at_0db = signal.amplitude(signal.mix_gain_db(music, noise_sum, 0.0)) * noise_sum
+    chunks_db = signal.chunk_snrs_db(music, at_0db, CHUNK_SAMPLES)
+    return _pack(row, options, members, pcms, levels_db, gain_db, chunks_db)
+
+
+def _member(
+    pcm: Pcm, target_db: float | None, gain_db: float | None, achieved_db: float | None
+) -> Member:
+    peak = max(int(pcm.max()), -int(pcm.min())) / signal.FULL_SCALE
+    return Member(target_db, gain_db, achieved_db, round(peak, 6), pcm.size, pcm_sha256(pcm))
+
+
+def _pack(
+    row: PlanRow,
+    options: RenderOptions,
+    members: dict[str, Member],
+    pcms: dict[str, Pcm],
+    noise_levels_db: tuple[float, ...],
+    gain_db: float,
+    chunk_snr_db: tuple[float, ...],
+) -> Rendered:
+    music = row.music
+    example = Example(
+        format_version=FORMAT_VERSION,
+        key=row.key,
+        split=row.split,
+        domain=row.domain,
+        tags=row.tags,
+        music=MusicSource(
+            corpus=music.corpus,
+            clip_id=music.clip_id,
+            song=music.song,
+            artist=music.artist,
+            licence=music.licence,
+            source_sha256=music.source_sha256,
+            source_rate=music.source_rate,
+            start_s=music.start_s,
+            duration_s=round(music.duration_s, 6),
+        ),
+        noises=tuple(
+            NoiseSource(
+                corpus=noise.corpus,
+                clip_id=noise.clip_id,
+                labels=noise.labels,
+                licence=noise.licence,
+                source_sha256=noise.source_sha256,
+                source_rate=noise.source_rate,
+                start_s=noise.start_s,
+                looped=noise.looped,
+                level_db=level_db,
+            )
+            for noise, level_db in zip(row.noises, noise_levels_db, strict=True)
+        ),
+        gain_db=gain_db,
+        band_hz=options.read.band_hz,
+        chunk_snr_db=chunk_snr_db,
+        members=members,
+    )
+    files = {
+        f"{name}.{options.codec}": encode_pcm(pcm, SAMPLE_RATE, options.codec)
+        for name, pcm in pcms.items()
+    }
+    files[SIDECAR] = encode_sidecar(example)
+    levels_db = {
+        name: round(signal.power_db(signal.power(signal.from_pcm(pcm)) + 1e-13), 3)
+        for name, pcm in pcms.items()
+    }
+    return Rendered(example, files, levels_db)

@@ -1,0 +1,99 @@
+"""Measurements of files that were decoded before, by (path, size, mtime, decoder).
+
+One SQLite file per user, ``$ROBUST_TAGGER_CACHE`` or ``~/.cache/robust-tagger``; a scan that was
+killed goes on from what is in it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from manifests.measure import Measurement
+
+_VERSION: Final = 1
+_TABLE: Final = (
+    "CREATE TABLE IF NOT EXISTS measured (url TEXT, stamp TEXT, result TEXT, "
+    "PRIMARY KEY (url, stamp)) WITHOUT ROWID"
+)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a file cannot be used."""
+
+    reason: str
+    detail: str
+
+
+Result = Measurement | Failure
+
+
+def cache_folder() -> Path:
+    """Return the user's cache folder of this software."""
+    if given := os.environ.get("ROBUST_TAGGER_CACHE"):
+        return Path(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "robust-tagger"
+
+
+class ScanCache:
+    """Measurements by URL and stamp.
+
+    A cache that cannot be opened (read-only home, broken file) is no error: scanning goes on
+    without one, and ``problem`` says why.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.problem = ""
+        path = (folder or cache_folder()) / f"scan-v{_VERSION}.sqlite"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, timeout=60.0)
+            self._db.execute(_TABLE)
+        except (OSError, sqlite3.Error) as error:
+            self.problem = f"scan cache {path}: {error}; scanning without it"
+            self._db = sqlite3.connect(":memory:")
+            self._db.execute(_TABLE)
+
+    def get(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Result]:
+        """Return what is known of (url, stamp) pairs."""
+        found = {}
+        for url, stamp in keys:
+            row = self._db.execute(
+                "SELECT result FROM measured WHERE url = ? AND stamp = ?", (url, stamp)
+            ).fetchone()
+            if row is not None:
+                found[url, stamp] = _decode(json.loads(row[0]))
+        return found
+
+    def put(self, results: Iterable[tuple[str, str, Result]]) -> None:
+        """Store results; one transaction."""
+        rows = [(url, stamp, json.dumps(_encode(result))) for url, stamp, result in results]
+        try:
+            with self._db:
+                self._db.executemany("INSERT OR REPLACE INTO measured VALUES (?, ?, ?)", rows)
+        except sqlite3.Error as error:
+            self.problem = f"scan cache: {error}; results are not kept for the next scan"
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+
+def _encode(result: Result) -> dict[str, Any]:
+    record = asdict(result)
+    if isinstance(result, Measurement):
+        record["rms_db"] = base64.b85encode(result.rms_db).decode()
+    return record
+
+
+def _decode(record: dict[str, Any]) -> Result:
+    if "reason" in record:
+        return Failure(**record)
+    return Measurement(**{**record, "rms_db": base64.b85decode(record["rms_db"])})

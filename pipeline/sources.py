@@ -1,0 +1,110 @@
+"""What the command line names: corpora with their folders, and the scans of all of them."""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from manifests import store
+from manifests.errors import UsageError
+from pipeline.corpora import corpus
+
+NO_NOISE: Final = "none"
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Corpora by role.
+
+    Attributes:
+        music: root by corpus name.
+        noise: root by corpus name; empty for real recordings.
+        metadata: metadata folder by corpus name, where it is elsewhere.
+        corpus_options: options of the corpora by name.
+    """
+
+    music: dict[str, str]
+    noise: dict[str, str]
+    metadata: dict[str, str] = field(default_factory=dict)
+    corpus_options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def roots(self) -> Mapping[str, Mapping[str, str]]:
+        """Roots by role and name, as rendering wants them."""
+        return {"music": self.music, "noise": self.noise}
+
+
+def parse_named(values: Sequence[str], option: str) -> dict[str, str]:
+    """Parse ``NAME=DIR`` values.
+
+    Raises:
+        UsageError: a value has no name, or a name stands twice.
+    """
+    named: dict[str, str] = {}
+    for value in values:
+        name, separator, url = value.partition("=")
+        if not separator or not name or not url:
+            raise UsageError(f"{option}: expected NAME=DIR, e.g. mtat=/data/mtat, got {value!r}")
+        if name in named:
+            raise UsageError(f"{option}: {name} is given twice")
+        named[name] = url
+    return named
+
+
+def make_sources(
+    music: Sequence[str],
+    noise: Sequence[str],
+    metadata: Sequence[str] = (),
+    corpus_options: Mapping[str, Any] | None = None,
+) -> Sources:
+    """Build the sources from option values.
+
+    Raises:
+        UsageError: a corpus is unknown, cannot serve the role, or is not given at all.
+    """
+    if not noise:
+        raise UsageError("--noise: expected NAME=DIR or none, got nothing")
+    if NO_NOISE in noise and len(noise) > 1:
+        raise UsageError("--noise none: expected no other --noise beside it")
+    sources = Sources(
+        music=parse_named(music, "--music"),
+        noise={} if NO_NOISE in noise else parse_named(noise, "--noise"),
+        metadata=parse_named(metadata, "--metadata"),
+        corpus_options=dict(corpus_options or {}),
+    )
+    if not sources.music:
+        raise UsageError("--music: expected NAME=DIR, e.g. mtat=/data/mtat, got nothing")
+    for role, roots in sources.roots.items():
+        for name, root in roots.items():
+            if role not in corpus(name).ROLE:
+                roles = " or ".join(corpus(name).ROLE)
+                raise UsageError(f"--{role} {name}: expected a {role} corpus; {name} is {roles}")
+            if not store.exists(root):
+                raise UsageError(f"--{role} {name}={root}: no such folder")
+    for name in sources.metadata:
+        if name not in sources.music and name not in sources.noise:
+            raise UsageError(f"--metadata {name}: expected a corpus of --music or --noise")
+    return sources
+
+
+def corpus_defaults(name: str) -> dict[str, Any]:
+    """Return the defaults of a corpus' own options, by name."""
+    return {option.name: option.default for option in corpus(name).OPTIONS}
+
+
+def identity_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options as they go into a set's identity: a file is named by its content, not path."""
+    shown: dict[str, Any] = {}
+    for name, value in sorted(options.items()):
+        if name.endswith(("_file", "_csv")) and value:
+            found = store.exists(value)
+            value = (
+                "sha256:" + hashlib.sha256(store.read_bytes(value)).hexdigest()
+                if found
+                else posixpath.basename(value)
+            )
+        shown[name] = list(value) if isinstance(value, tuple) else value
+    return shown

@@ -1,0 +1,1 @@
+"""The stages: scan, plan, build, verify, report; each callable from a notebook."""

@@ -1,0 +1,186 @@
+"""Prepare a build: scan every corpus once, make the vocabularies, plan one set or a whole suite."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from manifests.errors import UsageError
+from pipeline.config import RunOptions, SetConfig
+from pipeline.planned import Plan
+from pipeline.progress import Reporter
+from pipeline.sources import Sources, corpus_defaults, identity_options
+from pipeline.stages.plan import plan_set, resolve_band_hz
+from pipeline.stages.scan import Scan, ScanOptions, scan
+from pipeline.suite_spec import SuiteSpec
+from pipeline.tags import TagFilter, TagVocabulary, build_vocabulary
+
+Scans = Mapping[tuple[str, str], Scan]
+"""Scans by role and corpus name."""
+
+
+def scan_sources(
+    sources: Sources, *, decoder: str, run: RunOptions, reporter: Reporter
+) -> dict[tuple[str, str], Scan]:
+    """Scan every corpus of the sources."""
+    options = ScanOptions(
+        decoder=decoder, jobs=run.jobs, engine=run.engine, scheduler=run.scheduler
+    )
+    return {
+        (role, name): scan(
+            name,
+            root,
+            metadata=sources.metadata.get(name),
+            corpus_options=sources.corpus_options,
+            options=options,
+            reporter=reporter,
+        )
+        for role, roots in sources.roots.items()
+        for name, root in roots.items()
+    }
+
+
+def vocabulary_of(music: Sequence[Scan], tag_filter: TagFilter) -> TagVocabulary:
+    """Return the tag vocabulary over the music corpora of a set.
+
+    Several corpora have no list in common, so without ``--tags`` all their tags are kept.
+    """
+    clips = [clip for s in music for clip in s.clips]
+    if len(music) > 1 and tag_filter.select is None:
+        tag_filter = replace(tag_filter, select="all")
+    return build_vocabulary(clips, tag_filter, corpus=music[0].corpus)
+
+
+def with_corpus_options(config: SetConfig, sources: Sources) -> SetConfig:
+    """Return the config with the options of its own corpora, defaults filled in."""
+    chosen: dict[str, Any] = {}
+    for name in (*config.music, *config.noise):
+        defaults = corpus_defaults(name)
+        given = {k: v for k, v in sources.corpus_options.items() if k in defaults}
+        chosen |= {**defaults, **given}
+    return replace(config, corpus_options=identity_options(chosen))
+
+
+def plan_single(
+    config: SetConfig, sources: Sources, tag_filter: TagFilter, run: RunOptions, reporter: Reporter
+) -> Plan:
+    """Scan and plan one set over all the given corpora."""
+    config = replace(config, music=tuple(sources.music), noise=tuple(sources.noise))
+    config = with_corpus_options(config, sources)
+    config = replace(config, name=config.name or default_name(config))
+    scans = scan_sources(sources, decoder=config.decoder, run=run, reporter=reporter)
+    music = [scans["music", name] for name in config.music]
+    noise = [scans["noise", name] for name in config.noise]
+    vocabulary = vocabulary_of(music, tag_filter)
+    band_hz = resolve_band_hz(config, music, noise)
+    return plan_set(config, music, noise, vocabulary, band_hz=band_hz)
+
+
+def default_name(config: SetConfig) -> str:
+    """Return a set's name from what is in it, e.g. ``mtat-test-x-musan-k1``."""
+    music = f"{'-'.join(config.music)}-{config.split}"
+    if not config.noise:
+        return f"{music}-recordings"
+    return f"{music}-x-{'-'.join(config.noise)}-k{config.noises}"
+
+
+def plan_suite(
+    spec: SuiteSpec,
+    base: SetConfig,
+    sources: Sources,
+    tag_filter: TagFilter,
+    run: RunOptions,
+    reporter: Reporter,
+    *,
+    noise_counts: Sequence[int],
+) -> tuple[dict[int, dict[str, Plan]], list[str]]:
+    """Scan once and plan every set of a suite for every number of noises.
+
+    Args:
+        spec: the suite.
+        base: config that the suite's values are laid over: seed, codec, limit, resampler.
+        sources: corpora; roles that need another one are left out.
+        tag_filter: tags, the same for all sets of a corpus.
+        run: workers.
+        reporter: shows progress.
+        noise_counts: numbers of noises, e.g. (1, 2, 4).
+
+    Returns:
+        Plans by number of noises and role, and the roles left out with the corpus they need.
+
+    Raises:
+        UsageError: no role can be built from the given corpora.
+    """
+    scans = scan_sources(sources, decoder=base.decoder, run=run, reporter=reporter)
+    configs, left_out = _role_configs(spec, base, sources)
+    if not configs:
+        raise UsageError(f"--suite {spec.name}: no set can be built: {'; '.join(left_out)}")
+    used = {("music", n) for c in configs.values() for n in c.music}
+    used |= {("noise", n) for c in configs.values() for n in c.noise}
+    band_hz = resolve_band_hz(base, [scans[key] for key in sorted(used)], [])
+    vocabularies: dict[tuple[str, ...], TagVocabulary] = {}
+    plans: dict[int, dict[str, Plan]] = {}
+    for k in noise_counts:
+        plans[k] = {}
+        for role, config in configs.items():
+            music = [scans["music", name] for name in config.music]
+            noise = [scans["noise", name] for name in config.noise]
+            vocabulary = vocabularies.setdefault(config.music, vocabulary_of(music, tag_filter))
+            named = replace(config, noises=k, name=f"{spec.name}-{role}-k{k}")
+            plans[k][role] = plan_set(named, music, noise, vocabulary, band_hz=band_hz)
+    return _agree_on_keys(plans, scans), left_out
+
+
+def _role_configs(
+    spec: SuiteSpec, base: SetConfig, sources: Sources
+) -> tuple[dict[str, SetConfig], list[str]]:
+    configs, left_out = {}, []
+    for role, values in spec.sets.items():
+        missing = [f"--music {n}" for n in values["music"] if n not in sources.music]
+        missing += [f"--noise {n}" for n in values["noise"] if n not in sources.noise]
+        if missing:
+            left_out.append(f"{role}: needs {' and '.join(missing)}")
+        else:
+            configs[role] = with_corpus_options(replace(base, **values), sources)
+    return configs, left_out
+
+
+def _agree_on_keys(plans: dict[int, dict[str, Plan]], scans: Scans) -> dict[int, dict[str, Plan]]:
+    """Plan again where sets that share music would hold different keys.
+
+    An example may be rejected under one noise corpus or number of noises and not under another;
+    what one set leaves out, all sets of the same music leave out.
+    """
+    by_music: dict[tuple[Any, ...], list[tuple[int, str]]] = defaultdict(list)
+    for k, roles in plans.items():
+        for role, plan in roles.items():
+            by_music[_music_of(plan.config)].append((k, role))
+    for members in by_music.values():
+        keys = [{row.key for row in plans[k][role].rows} for k, role in members]
+        if all(found == keys[0] for found in keys):
+            continue
+        common = keys[0].intersection(*keys[1:])
+        differing = keys[0].union(*keys[1:]) - common
+        for k, role in members:
+            plan = plans[k][role]
+            plans[k][role] = plan_set(
+                plan.config,
+                [scans["music", name] for name in plan.config.music],
+                [scans["noise", name] for name in plan.config.noise],
+                plan.vocabulary,
+                band_hz=plan.band_hz,
+                leave_out=differing,
+            )
+    return plans
+
+
+def _music_of(config: SetConfig) -> tuple[Any, ...]:
+    return (
+        config.music,
+        config.split,
+        config.excerpt_s,
+        config.excerpts_per_track,
+        config.limit,
+    )

@@ -1,0 +1,171 @@
+"""Scan: a corpus in its official layout -> a table of clips and a table of rejects.
+
+Every file is decoded once, in parallel, so that every reject is known before anything is planned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
+
+from manifests import store
+from manifests.audio import AudioError, decoder_version
+from manifests.measure import Measurement, measure
+from manifests.rows import Clip, Reject
+from pipeline.corpora import corpus
+from pipeline.corpora.duplicates import duplicate_groups, duplicate_notes
+from pipeline.corpora.files import FileTree
+from pipeline.engine import run_tasks
+from pipeline.progress import Reporter, SilentReporter
+from pipeline.scan_cache import Failure, Result, ScanCache
+
+FILES_PER_TASK: Final = 8
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a corpus holds.
+
+    Attributes:
+        corpus: name of the corpus.
+        root: path or URL of its folder.
+        clips: usable clips, sorted by id.
+        rejects: files and metadata rows that cannot be used, and why.
+        notes: facts for people, one line each.
+        licence: licence of the corpus as a whole.
+    """
+
+    corpus: str
+    root: str
+    clips: tuple[Clip, ...]
+    rejects: tuple[Reject, ...]
+    notes: tuple[str, ...]
+    licence: str
+
+
+@dataclass(frozen=True)
+class ScanOptions:
+    """How files are scanned; ``decoder`` is part of a set's identity, the rest is not."""
+
+    with_audio: bool = True
+    decoder: str = "soundfile"
+    jobs: int = 1
+    engine: str = "loky"
+    scheduler: str | None = None
+
+
+def scan(
+    name: str,
+    root: str,
+    *,
+    metadata: str | None = None,
+    corpus_options: Mapping[str, Any] | None = None,
+    options: ScanOptions | None = None,
+    reporter: Reporter | None = None,
+) -> Scan:
+    """Scan one corpus.
+
+    Args:
+        name: corpus name, see ``pipeline.corpora.CORPORA``.
+        root: folder or URL of the corpus.
+        metadata: folder of its metadata where that is elsewhere.
+        corpus_options: the corpus' own options, e.g. ``{"mtat_untagged": "drop"}``.
+        options: decode or not, workers.
+        reporter: shows progress.
+
+    Raises:
+        ManifestError: wrong folder or unusable metadata.
+        UsageError: unknown corpus or option.
+    """
+    options = options or ScanOptions()
+    module = corpus(name)
+    tree = FileTree(root)
+    listing = module.list_clips(
+        tree,
+        FileTree(metadata) if metadata else tree,
+        corpus_options or {},
+        with_audio=options.with_audio,
+    )
+    if not options.with_audio:
+        return Scan(name, root, listing.clips, listing.rejects, listing.notes, listing.licence)
+    results, problem = _measure_all(listing.clips, root, options, reporter or SilentReporter())
+    clips, rejects = [], list(listing.rejects)
+    for clip, result in zip(listing.clips, results, strict=True):
+        if isinstance(result, Measurement):
+            clips.append(replace(clip, **asdict(result)))
+        else:
+            rejects.append(
+                Reject(
+                    corpus=clip.corpus,
+                    clip_id=clip.clip_id,
+                    path=clip.path,
+                    stage="scan",
+                    reason=result.reason,
+                    detail=result.detail,
+                    split=clip.split,
+                    tags=clip.tags,
+                )
+            )
+    groups = duplicate_groups(clips, {clip.clip_id: clip.source_sha256 for clip in clips})
+    notes = [*listing.notes, *duplicate_notes(groups), *([problem] if problem else [])]
+    return Scan(name, root, tuple(clips), tuple(rejects), tuple(notes), listing.licence)
+
+
+def _measure_all(
+    clips: tuple[Clip, ...], root: str, options: ScanOptions, reporter: Reporter
+) -> tuple[list[Result], str]:
+    """Measure all clips, in order, those in the cache without decoding."""
+    version = decoder_version(options.decoder)
+    keys = [(store.join(root, clip.path), _stamp(root, clip, version)) for clip in clips]
+    cache = ScanCache()
+    known = cache.get(keys)
+    todo = [(key, clip) for key, clip in zip(keys, clips, strict=True) if key not in known]
+    tasks = [todo[i : i + FILES_PER_TASK] for i in range(0, len(todo), FILES_PER_TASK)]
+    arguments = [
+        ([(url, stamp, clip.path, clip.expected_s) for (url, stamp), clip in task], options.decoder)
+        for task in tasks
+    ]
+    label = f"scan {clips[0].corpus}" if clips else "scan"
+    with reporter.track(label, len(clips), "files") as advance:
+        advance(len(clips) - len(todo))
+        for measured in run_tasks(
+            measure_files,
+            arguments,
+            jobs=options.jobs,
+            engine=options.engine,
+            scheduler=options.scheduler,
+        ):
+            cache.put(measured)
+            known.update({(url, stamp): result for url, stamp, result in measured})
+            advance(len(measured))
+    cache.close()
+    return [known[key] for key in keys], cache.problem
+
+
+def _stamp(root: str, clip: Clip, version: str) -> str:
+    """Return what tells that a file is still the one that was measured."""
+    url = store.join(root, clip.path)
+    return "|".join([*store.change_stamp(url), f"{clip.expected_s:g}", version])
+
+
+def measure_files(
+    files: list[tuple[str, str, str, float]], decoder: str
+) -> list[tuple[str, str, Result]]:
+    """Measure a few files: one task.
+
+    Args:
+        files: (url, stamp, path below the root, expected duration in seconds) of each.
+        decoder: see ``manifests.audio.DECODERS``.
+
+    Returns:
+        (url, stamp, measurement or failure) of each.
+    """
+    results: list[tuple[str, str, Result]] = []
+    for url, stamp, path, expected_s in files:
+        try:
+            result: Result = measure(url, path, expected_s=expected_s, decoder=decoder)
+        except AudioError as error:
+            result = Failure(error.reason, str(error))
+        results.append((url, stamp, result))
+    return results

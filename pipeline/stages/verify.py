@@ -1,0 +1,165 @@
+"""Verify a set on disk: files against hashes, every example against its sidecar and target SNR."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from manifests import store
+from manifests.errors import ManifestError
+from manifests.keys import check_file_name
+from manifests.shard import iter_examples
+from manifests.shardset import ShardSet, load_set
+from pipeline.audit import audit_example
+from pipeline.engine import run_tasks
+from pipeline.finish import CHECKSUMS
+from pipeline.progress import Reporter, SilentReporter
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What verification found.
+
+    Attributes:
+        name: name of the set.
+        n_files: files checked against ``manifest-sha256.txt``.
+        n_examples: examples whose members were decoded and measured.
+        problems: one line each; empty where all is well.
+    """
+
+    name: str
+    n_files: int
+    n_examples: int
+    problems: tuple[str, ...]
+
+
+def verify_set(
+    url: str,
+    *,
+    files_only: bool = False,
+    jobs: int = 1,
+    reporter: Reporter | None = None,
+) -> Verdict:
+    """Check a set completely; problems are collected, not raised.
+
+    Args:
+        url: path or URL of the set.
+        files_only: compare file hashes only, decode nothing.
+        jobs: worker processes.
+        reporter: shows progress.
+
+    Raises:
+        ManifestError: there is no set, or its index cannot be read.
+    """
+    shard_set = load_set(url)
+    hashes = read_checksums(url)
+    problems = [
+        f"{shard.file}: not in {CHECKSUMS}"
+        for shard in shard_set.index.shards
+        if shard.file not in hashes
+    ]
+    shard_names = {shard.file for shard in shard_set.index.shards}
+    for name, sha256 in hashes.items():
+        if name not in shard_names:
+            problems += _check_file(url, name, sha256)
+    n_examples = 0
+    with (reporter or SilentReporter()).track(
+        f"verify {shard_set.index.name}", len(shard_names), "shards"
+    ) as advance:
+        arguments = [(url, number, files_only) for number in range(len(shard_names))]
+        for found, count in run_tasks(verify_shard, arguments, jobs=jobs):
+            problems += found
+            n_examples += count
+            advance(1)
+    problems += _check_counts(shard_set, n_examples, files_only)
+    return Verdict(shard_set.index.name, len(hashes), n_examples, tuple(sorted(problems)))
+
+
+def read_checksums(url: str) -> dict[str, str]:
+    """Read ``manifest-sha256.txt``: SHA-256 by file name.
+
+    Raises:
+        ManifestError: it is missing, malformed, or names a file elsewhere.
+    """
+    hashes = {}
+    for line in store.read_text(store.join(url, CHECKSUMS)).splitlines():
+        sha256, separator, name = line.partition("  ")
+        if not separator or len(sha256) != 64:
+            raise ManifestError(f"{CHECKSUMS}: expected 'SHA-256  NAME', got {line[:80]!r}")
+        hashes[check_file_name(name)] = sha256
+    return hashes
+
+
+def _check_file(url: str, name: str, sha256: str) -> list[str]:
+    path = store.join(url, name)
+    if not store.exists(path):
+        return [f"{name}: expected a file, found none"]
+    with store.open_read(path) as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    return [] if found == sha256 else [f"{name}: expected SHA-256 {sha256}, got {found}"]
+
+
+def verify_shard(url: str, number: int, files_only: bool) -> tuple[list[str], int]:
+    """Check one shard: its hash, and every example in it.
+
+    Returns:
+        Problems, and the number of examples that were decoded.
+    """
+    try:
+        shard_set = load_set(url)
+        info = shard_set.index.shards[number]
+        problems = _check_file(url, info.file, info.sha256)
+        sidecar = shard_set.sidecar(number)
+    except ManifestError as error:
+        return [str(error)], 0
+    if files_only or (problems and not store.exists(store.join(url, info.file))):
+        return problems, 0
+    keys = []
+    try:
+        with store.open_read(store.join(url, info.file)) as file:
+            for key, files in iter_examples(file, info.file):
+                keys.append(key)
+                problems += _check_example(shard_set, number, key, files)
+    except ManifestError as error:
+        problems.append(str(error))
+    expected = [entry.key for entry in sidecar.examples]
+    if keys != expected:
+        missing = [key for key in expected if key not in set(keys)]
+        problems.append(
+            f"{info.file}: expected {len(expected)} examples, got {len(keys)}"
+            + (f"; missing {', '.join(missing[:3])}" if missing else "")
+        )
+    return problems, len(keys)
+
+
+def _check_example(
+    shard_set: ShardSet, number: int, key: str, files: dict[str, bytes]
+) -> list[str]:
+    index = shard_set.index
+    name = f"{index.shards[number].file}: {key}"
+    try:
+        example = audit_example(files, name, index.snrs_db)
+    except ManifestError as error:
+        return [str(error)]
+    found = (example.key, example.split, example.domain, len(example.noises))
+    noises = index.noises_per_example
+    expected = (key, index.split, index.shards[number].domain, noises)
+    problems = []
+    if found != expected:
+        problems.append(f"{name}: expected key, split, domain, noises {expected}, got {found}")
+    if unknown := set(example.tags) - set(index.tags):
+        problems.append(f"{name}: tags {sorted(unknown)} are not in the set's vocabulary")
+    return problems
+
+
+def _check_counts(shard_set: ShardSet, n_examples: int, files_only: bool) -> list[str]:
+    listed = sum(shard.n_examples for shard in shard_set.index.shards)
+    problems = []
+    if listed != shard_set.index.counts.get("examples"):
+        problems.append(
+            f"index.json: counts {shard_set.index.counts.get('examples')} examples, "
+            f"its shards hold {listed}"
+        )
+    if not files_only and n_examples != listed:
+        problems.append(f"expected {listed} examples, decoded {n_examples}")
+    return problems
