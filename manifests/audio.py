@@ -29,6 +29,7 @@ from manifests.signal import Pcm, Signal
 DECODERS: Final = ("soundfile", "ffmpeg")
 CODECS: Final = ("flac", "wav")
 BLOCK_FRAMES: Final = 1 << 16
+_DECODER_SAYS: Final = (b"Note: ", b"Warning: ", b"[src/", b"[parse.c", b"error: ")
 NEEDS_FFMPEG: Final = (".m4a", ".mp4", ".aac", ".webm", ".wma", ".mkv")
 
 
@@ -146,7 +147,7 @@ def decoder_messages(into: list[str]) -> Iterator[None]:
             os.dup2(saved, 2)
             capture.seek(0)
             for line in capture.read().splitlines():
-                if b"mpg123" in line or b"Note: " in line[:8]:
+                if b"mpg123" in line or line.startswith(_DECODER_SAYS):
                     into.append(line.decode(errors="replace").strip())
                 elif line.strip():
                     os.write(saved, line + b"\n")

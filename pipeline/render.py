@@ -129,31 +129,50 @@ def render(row: PlanRow, roots: Roots, options: RenderOptions) -> Rendered:
     noises = [read_noise(noise, music.size, roots, options.read) for noise in row.noises]
     if noises:
         return _render_mix(row, music, noises, options)
-    gain_db = signal.common_gain_db(float(np.max(np.abs(music))))
+    gain_db = signal.common_gain_db(signal.peak(music))
     pcm = signal.to_pcm(signal.amplitude(gain_db) * music)
+    levels_db = {AUDIO: _level_db(signal.pcm_power(pcm.astype(np.float64)))}
     members = {AUDIO: _member(pcm, None, None, None)}
-    return _pack(row, options, members, {AUDIO: pcm}, (), gain_db, ())
+    return _pack(row, options, members, {AUDIO: pcm}, levels_db, (), gain_db, ())
 
 
 def _render_mix(
     row: PlanRow, music: Signal, noises: list[Signal], options: RenderOptions
 ) -> Rendered:
-    noise_sum, levels_db = signal.sum_noises(noises)
-    gains_db = {s: signal.mix_gain_db(music, noise_sum, s) for s in options.snrs_db}
-    mixes = {s: music + signal.amplitude(gains_db[s]) * noise_sum for s in options.snrs_db}
-    peak = max(float(np.max(np.abs(version))) for version in (music, *mixes.values()))
-    gain_db = signal.common_gain_db(peak)
+    noise_sum, noise_levels_db = signal.sum_noises(noises)
+    at_0db = signal.snr_db(music, noise_sum)
+    gains_db = {s: signal.round_gain_db(at_0db - s) for s in options.snrs_db}
+    mixes = {s: _mix(music, noise_sum, gains_db[s]) for s in options.snrs_db}
+    gain_db = signal.common_gain_db(max(signal.peak(v) for v in (music, *mixes.values())))
     gain = signal.amplitude(gain_db)
     clean = signal.to_pcm(gain * music)
+    clean_samples = clean.astype(np.float64)
+    clean_power = signal.pcm_power(clean_samples)
     pcms, members = {CLEAN: clean}, {CLEAN: _member(clean, None, None, None)}
+    levels_db = {CLEAN: _level_db(clean_power)}
     for snr_db, mix in mixes.items():
-        noisy = signal.to_pcm(gain * mix)
-        achieved_db = round(signal.achieved_snr_db(clean, noisy), 3) + 0.0
-        pcms[noisy_name(snr_db)] = noisy
-        members[noisy_name(snr_db)] = _member(noisy, snr_db, gains_db[snr_db], achieved_db)
-    at_0db = signal.amplitude(signal.mix_gain_db(music, noise_sum, 0.0)) * noise_sum
-    chunks_db = signal.chunk_snrs_db(music, at_0db, CHUNK_SAMPLES)
-    return _pack(row, options, members, pcms, levels_db, gain_db, chunks_db)
+        mix *= gain
+        noisy, name = signal.to_pcm(mix), noisy_name(snr_db)
+        samples = noisy.astype(np.float64)
+        levels_db[name] = _level_db(signal.pcm_power(samples))
+        samples -= clean_samples
+        achieved_db = signal.power_db(clean_power) - signal.power_db(signal.pcm_power(samples))
+        pcms[name] = noisy
+        members[name] = _member(noisy, snr_db, gains_db[snr_db], round(achieved_db, 3) + 0.0)
+    noise_sum *= signal.amplitude(signal.round_gain_db(at_0db))
+    chunks_db = signal.chunk_snrs_db(music, noise_sum, CHUNK_SAMPLES)
+    return _pack(row, options, members, pcms, levels_db, noise_levels_db, gain_db, chunks_db)
+
+
+def _mix(music: Signal, noise_sum: Signal, mix_gain_db: float) -> Signal:
+    mix = signal.amplitude(mix_gain_db) * noise_sum
+    mix += music
+    return mix
+
+
+def _level_db(pcm_power: float) -> float:
+    """Return a level in dBFS from a mean square of int16 samples."""
+    return round(signal.power_db(pcm_power / signal.FULL_SCALE**2 + 1e-13), 3)
 
 
 def _member(
@@ -168,6 +187,7 @@ def _pack(
     options: RenderOptions,
     members: dict[str, Member],
     pcms: dict[str, Pcm],
+    levels_db: dict[str, float],
     noise_levels_db: tuple[float, ...],
     gain_db: float,
     chunk_snr_db: tuple[float, ...],
@@ -214,8 +234,4 @@ def _pack(
         for name, pcm in pcms.items()
     }
     files[SIDECAR] = encode_sidecar(example)
-    levels_db = {
-        name: round(signal.power_db(signal.power(signal.from_pcm(pcm)) + 1e-13), 3)
-        for name, pcm in pcms.items()
-    }
     return Rendered(example, files, levels_db)

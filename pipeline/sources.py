@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -50,7 +51,7 @@ def parse_named(values: Sequence[str], option: str) -> dict[str, str]:
             raise UsageError(f"{option}: expected NAME=DIR, e.g. mtat=/data/mtat, got {value!r}")
         if name in named:
             raise UsageError(f"{option}: {name} is given twice")
-        named[name] = url
+        named[name] = os.path.expanduser(url)  # noqa: PTH111 - a URL stays as it is
     return named
 
 

@@ -17,6 +17,7 @@ from pipeline.cli.text import build_lines, human_bytes, plan_lines
 from pipeline.planned import Plan
 from pipeline.progress import reporter
 from pipeline.stages.build import BuildSummary, build_set
+from pipeline.stages.plan import check_rejects
 from pipeline.suite_spec import suite_names
 
 
@@ -57,6 +58,8 @@ def build_shards(ctx: click.Context, /, as_json: bool, out: str, **values: Any) 
     request = make_request(values, explicit_options(ctx))
     show = reporter(quiet=as_json)
     plans, left_out = make_plans(request, show)
+    for plan in plans.values():
+        check_rejects(plan, request.run.max_reject_percent)
     summaries = []
     for (k, role), plan in plans.items():
         if not as_json:

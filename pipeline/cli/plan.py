@@ -64,7 +64,7 @@ def plan_command(
     """Show what build-shards would build: examples, hours, disk, tags, rejects.
 
     Also whether the sets feed --nodes x --gpus ranks with --workers each evenly; exit status 1
-    where a training set does not.
+    where one of these is given and a training set does not.
     """
     request = make_request(values, explicit_options(ctx))
     plans, left_out = make_plans(request, reporter(quiet=as_json))
@@ -84,7 +84,8 @@ def plan_command(
         if len(plans) > 1:
             total = sum(estimated_bytes(plan) for plan in plans.values())
             click.echo(f"{len(plans)} sets, about {human_bytes(total)}")
-    if not all(verdict.enough for verdict in verdicts.values()):
+    asked = {"nodes", "gpus", "workers", "batch_size"} & explicit_options(ctx)
+    if asked and not all(verdict.enough for verdict in verdicts.values()):
         ctx.exit(1)
 
 

@@ -57,11 +57,14 @@ def tag_lines(plan: Plan) -> list[str]:
     vocabulary = plan.vocabulary
     rows = [(name, "kept", vocabulary.counts[name]) for name in vocabulary.names]
     rows += [(name, reason, counts) for name, reason, counts in vocabulary.lost]
-    width = max((len(name) for name, _, _ in rows), default=0)
-    return [
+    used = [row for row in rows if any(row[2].values())]
+    unused = [name for name, _, counts in rows if not any(counts.values())]
+    width = max((len(name) for name, _, _ in used), default=0)
+    lines = [
         f"  {name:<{width}}  {', '.join(f'{s} {n:,}' for s, n in counts.items())}  {state}"
-        for name, state, counts in rows
+        for name, state, counts in used
     ]
+    return [*lines, f"  {len(unused)} kept, on no clip: {', '.join(unused)}"] if unused else lines
 
 
 def build_lines(summary: BuildSummary) -> list[str]:

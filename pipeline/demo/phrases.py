@@ -27,12 +27,15 @@ _STEPS_BEATS: Final = {
 }  # fmt: skip
 
 REGISTER_HZ: Final = {
-    "guitar": (105.0, 420.0), "piano": (200.0, 850.0), "strings": (200.0, 800.0),
+    "guitar": (105.0, 420.0), "piano": (320.0, 1400.0), "strings": (200.0, 800.0),
     "flute": (520.0, 1350.0), "harpsichord": (240.0, 950.0), "synth": (130.0, 530.0),
     "sitar": (190.0, 580.0), "bells": (500.0, 1500.0),
     "male": (105.0, 215.0), "female": (270.0, 560.0), "choir": (150.0, 480.0),
 }  # fmt: skip
 """Lowest and highest pitch that each part plays, Hz."""
+
+_CHORD_REGISTER_HZ: Final = {"piano": (65.0, 260.0)}
+"""The same for chords, where they lie elsewhere: a pianist's left hand."""
 
 _SUSTAINED: Final = frozenset({"strings", "choir", "flute", "male", "female"})
 
@@ -58,11 +61,11 @@ class Song:
         """Length of a beat in seconds."""
         return 60.0 / self.bpm
 
-    def pitch_hz(self, degree: int, part: str) -> float:
-        """Return the pitch of a scale degree, moved by octaves into the part's register."""
+    def pitch_hz(self, degree: int, register_hz: tuple[float, float]) -> float:
+        """Return the pitch of a scale degree, moved by octaves into a register."""
         octave, step = divmod(degree, len(self.scale))
         pitch = self.root_hz * 2.0 ** (octave + self.scale[step] / 12.0)
-        low, high = REGISTER_HZ[part]
+        low, high = register_hz
         while pitch < low:
             pitch *= 2.0
         while pitch > high:
@@ -130,7 +133,7 @@ def melody(
         tone = chord + int(rng.choice((0, 2, 4, 7))) if rng.random() < 0.4 else degree
         if rng.random() >= skip or not notes:
             gain = float(rng.uniform(0.75, 1.0))
-            notes.append(Note(onset, song.pitch_hz(tone, part), length, gain))
+            notes.append(Note(onset, song.pitch_hz(tone, REGISTER_HZ[part]), length, gain))
     return notes
 
 
@@ -139,13 +142,14 @@ def chords(
 ) -> list[Note]:
     """Strike the triad of each bar, rolled upwards, on every second beat."""
     every = (1.0 if traits.tempo == "slow" else 2.0) * song.beat_s
+    register_hz = _CHORD_REGISTER_HZ.get(part, REGISTER_HZ[part])
     roll = 0.025 if part == "guitar" else 0.004
     notes: list[Note] = []
     for bar in range(int(np.ceil(duration_s / every))):
         onset = bar * every
         chord = song.chord_degree(onset, traits.tempo)
         for i, step in enumerate((0, 2, 4)):
-            pitch = song.pitch_hz(chord + step, part)
+            pitch = song.pitch_hz(chord + step, register_hz)
             gain = 0.55 * float(rng.uniform(0.8, 1.0))
             notes.append(Note(onset + i * roll, pitch, every, gain))
     return notes

@@ -7,7 +7,7 @@ value, and one trait says little about another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -79,33 +79,32 @@ def _clashes(song: Traits) -> bool:
     )
 
 
-def _settle(songs: list[Traits], rng: np.random.Generator) -> list[Traits]:
+def _exchanges(a: Traits, b: Traits) -> Iterator[tuple[Traits, Traits]]:
+    """Yield the pairs that two songs become when they exchange tempo, dynamics or both."""
+    for names in (("tempo",), ("dynamics",), ("tempo", "dynamics")):
+        yield (
+            replace(a, **{name: getattr(b, name) for name in names}),
+            replace(b, **{name: getattr(a, name) for name in names}),
+        )
+
+
+def _settle(songs: list[Traits], rng: np.random.Generator) -> None:
     """Exchange tempo and dynamics between songs until none clashes; the shares stay as dealt."""
-    songs = list(songs)
-    swaps: tuple[Callable[[Traits, Traits], Traits], ...] = (
-        lambda to, of: replace(to, tempo=of.tempo),
-        lambda to, of: replace(to, dynamics=of.dynamics),
-        lambda to, of: replace(to, tempo=of.tempo, dynamics=of.dynamics),
-    )
     for i in range(len(songs)):
-        options = [
-            (int(j), swap)
-            for swap in swaps
-            for j in rng.permutation(len(songs))
-            if not _clashes(swap(songs[i], songs[j]))
-            and (not _clashes(swap(songs[j], songs[i])) or _clashes(songs[j]))
-        ]
-        if _clashes(songs[i]) and options:
-            j, swap = options[0]
-            songs[i], songs[j] = swap(songs[i], songs[j]), swap(songs[j], songs[i])
-    return songs
+        for j in rng.permutation(len(songs)):
+            if not _clashes(songs[i]):
+                break
+            for a, b in _exchanges(songs[i], songs[j]):
+                if not _clashes(a) and not _clashes(b):
+                    songs[i], songs[j] = a, b
+                    break
 
 
 def deal_traits(n: int, rng: np.random.Generator) -> tuple[Traits, ...]:
     """Deal the traits of n songs.
 
     Songs without a voice have two instruments, the others one. Ten songs are enough for every
-    value of every trait to occur twice or more (the tempo ``medium`` and the voices, too).
+    value of every trait to occur twice.
 
     Args:
         n: number of songs.
@@ -118,17 +117,18 @@ def deal_traits(n: int, rng: np.random.Generator) -> tuple[Traits, ...]:
     tempi = _shuffled(_deal(TEMPI, (4, 2, 4), n), rng)
     dynamics = _shuffled(_deal(DYNAMICS, (3, 4, 3), n), rng)
     voices = _shuffled(_deal(VOICES, (4, 2, 2, 2), n), rng)
-    n_duos = voices.count("none")
-    hands = _shuffled(_deal(INSTRUMENTS, (1,) * len(INSTRUMENTS), n + n_duos), rng)
-    leads, seconds = hands[:n], hands[n:]
+    hands = _deal(INSTRUMENTS, (1,) * len(INSTRUMENTS), n + voices.count("none"))
+    hands = _shuffled(hands, rng)
+    leads, others = hands[:n], hands[n:]
     songs = []
-    for style, tempo, level, voice in zip(styles, tempi, dynamics, voices, strict=True):
-        lead = leads.pop()
+    for lead, style, tempo, level, voice in zip(
+        leads, styles, tempi, dynamics, voices, strict=True
+    ):
         band: tuple[str, ...] = (lead,)
-        if voice == "none":
-            other = next((name for name in seconds if name != lead), None)
-            if other is not None:
-                seconds.remove(other)
-                band = (lead, other)
+        other = next((name for name in others if name != lead), None)
+        if voice == "none" and other is not None:
+            others.remove(other)
+            band = (lead, other)
         songs.append(Traits(band, style, tempo, level, voice))
-    return tuple(_settle(songs, rng))
+    _settle(songs, rng)
+    return tuple(songs)

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import joblib
-
 from manifests.errors import ManifestError, UsageError
 from pipeline.demo.audioset import plan_audioset
 from pipeline.demo.jamendo import plan_jamendo
@@ -17,6 +15,7 @@ from pipeline.demo.mtat import plan_mtat
 from pipeline.demo.musan import plan_musan
 from pipeline.demo.plans import AudioFile, CorpusPlan
 from pipeline.demo.recordings import plan_recordings
+from pipeline.engine import run_tasks
 
 _MARK: Final = ".demo-corpora-unfinished"
 """A file that says that a ``.partial`` folder is ours, hence may be deleted."""
@@ -72,20 +71,29 @@ def write_demo_corpora(
         What was written and what of it is broken.
 
     Raises:
-        ManifestError: the folder is not empty, is a file, or an unfinished one is not ours.
+        ManifestError: the folder is not empty, is a file or cannot be written, or what lies at
+            ``DIRECTORY.partial`` is not ours.
         UsageError: the seed is negative or there are no workers.
     """
     if jobs < 1:
         raise UsageError(f"--jobs: expected 1 or more, got {jobs}")
     plans = plan_demo_corpora(seed)
+    directory = directory.resolve()
     _require_empty(directory)
     partial = directory.with_name(directory.name + ".partial")
     _clear_partial(partial)
-    partial.mkdir(parents=True)
-    (partial / _MARK).touch()
-    corpora = write_corpora(plans, partial, seed=seed, jobs=jobs, progress=progress)
-    (partial / _MARK).unlink()
-    partial.replace(directory)
+    try:
+        partial.mkdir(parents=True)
+        (partial / _MARK).touch()
+        corpora = write_corpora(plans, partial, seed=seed, jobs=jobs, progress=progress)
+        _write(partial / "README.md", _readme(plans).encode())
+        (partial / _MARK).unlink()
+        partial.replace(directory)
+    except OSError as error:
+        raise ManifestError(
+            f"{directory}: expected to write the demo corpora there, got {error}; "
+            "free space or name another folder, then run the same command again"
+        ) from error
     rejects = tuple(row for plan in plans for row in plan.expected_rejects)
     return DemoSummary(corpora, rejects)
 
@@ -114,12 +122,10 @@ def write_corpora(
     for plan in plans:
         for path, text in plan.texts.items():
             _write(root / plan.folder / path, text.encode())
-    work = joblib.Parallel(n_jobs=jobs, return_as="generator", batch_size=1)(
-        joblib.delayed(_render)(file, path, seed) for path, file in tasks
-    )
-    sizes = []
-    for n_done, n_bytes in enumerate(work, start=1):
-        sizes.append(n_bytes)
+    sizes = [0] * len(tasks)
+    work = run_tasks(_render, [(i, *task, seed) for i, task in enumerate(tasks)], jobs=jobs)
+    for n_done, (i, n_bytes) in enumerate(work, start=1):
+        sizes[i] = n_bytes
         if progress is not None:
             progress(n_done, len(tasks))
     corpora = {}
@@ -130,15 +136,33 @@ def write_corpora(
     return corpora
 
 
-def _render(file: AudioFile, path: Path, seed: int) -> int:
+def _render(number: int, path: Path, file: AudioFile, seed: int) -> tuple[int, int]:
     data = file.to_bytes(seed)
     _write(path, data)
-    return len(data)
+    return number, len(data)
 
 
 def _write(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
+
+
+def _readme(plans: Sequence[CorpusPlan]) -> str:
+    lines = [
+        "# Demo corpora",
+        "",
+        "Synthetic audio in the official layouts of MagnaTagATune, MTG-Jamendo, AudioSet and",
+        "MUSAN, and recordings without labels, written by `prep demo-corpora`. No file holds the",
+        "work of any artist; names, ids and addresses are invented.",
+        "",
+        "Broken on purpose, to be rejected by `prep scan`:",
+        "",
+        "| corpus | path | reason |",
+        "|---|---|---|",
+    ]
+    rows = [row for plan in plans for row in plan.expected_rejects]
+    lines += [f"| {corpus} | `{path}` | {reason} |" for corpus, path, reason in rows]
+    return "\n".join(lines) + "\n"
 
 
 def _require_empty(directory: Path) -> None:

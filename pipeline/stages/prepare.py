@@ -48,7 +48,7 @@ def vocabulary_of(music: Sequence[Scan], tag_filter: TagFilter) -> TagVocabulary
     Several corpora have no list in common, so without ``--tags`` all their tags are kept.
     """
     clips = [clip for s in music for clip in s.clips]
-    if len(music) > 1 and tag_filter.select is None:
+    if len(music) > 1 and tag_filter.select is None and any(clip.tags for clip in clips):
         tag_filter = replace(tag_filter, select="all")
     return build_vocabulary(clips, tag_filter, corpus=music[0].corpus)
 
