@@ -129,9 +129,10 @@ def decode_members(files: Mapping[str, bytes], name: str) -> tuple[Example, dict
         raise ManifestError(f"{name}: expected a .json member, got {sorted(files)}")
     example = decode_sidecar(files[SIDECAR], f"{name}.json")
     audio = {file.rsplit(".", 1)[0]: data for file, data in files.items() if file != SIDECAR}
-    if audio.keys() != example.members.keys():
+    if audio.keys() != example.members.keys() or len(audio) != len(files) - 1:
         raise ManifestError(
-            f"{name}: expected members {sorted(example.members)}, got {sorted(audio)}"
+            f"{name}: expected members {sorted(example.members)}, "
+            f"got {sorted(file for file in files if file != SIDECAR)}"
         )
     decoded = {}
     for member, figures in example.members.items():

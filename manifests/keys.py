@@ -17,6 +17,8 @@ FILE_PATTERN: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 SHARD_PATTERN: Final = re.compile(r"shard-(\d{6})\.tar")
 
 SLUG_LENGTH: Final = 40
+CORPUS_LENGTH: Final = 24
+"""So that a key stays below 80 characters and a member's name below the 100 of a tar header."""
 SIDECAR: Final = "json"
 CLEAN: Final = "clean"
 AUDIO: Final = "audio"
@@ -33,7 +35,8 @@ def example_key(corpus: str, clip_id: str, excerpt: int) -> str:
     The slug is for people; the hash keeps clips apart whose slugs agree.
     """
     digest = hashlib.sha256(clip_id.encode()).hexdigest()[:8]
-    return f"{slug(corpus).replace('_', '-')}-{slug(clip_id)}-{digest}-{excerpt}"
+    name = slug(corpus)[:CORPUS_LENGTH].replace("_", "-")
+    return f"{name}-{slug(clip_id)}-{digest}-{excerpt}"
 
 
 def check_key(key: str) -> str:

@@ -5,25 +5,27 @@ Everything that could make a build fail later is found here, before anything is 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from manifests import store
 from manifests.audio import AudioError, AudioHeader, Block, open_audio, to_mono
+from manifests.errors import ManifestError
 from manifests.mp3 import count_frames
-from manifests.signal import Signal
+from manifests.running_sums import RunningSums
+from manifests.signal import peak
 
-FFT_SAMPLES: Final = 4096
-BANDWIDTH_SHARE: Final = 1e-6
-"""The occupied band ends where less than this share of the energy (-60 dB) lies above."""
-SILENCE_DB: Final = -128
 ACTIVE_FLOOR_DBFS: Final = -60.0
 """A frame quieter than this is not active (DESIGN section 3); a file without one is silent."""
+LOUDEST_PEAK: Final = 1e6
+"""120 dB above full scale: floats on the scale of int16 pass, noise from misread bytes does not."""
 RATES_HZ: Final = (4_000, 384_000)
 MAX_CHANNELS: Final = 64
 _SUFFIXES: Final = {
@@ -35,6 +37,11 @@ _SUFFIXES: Final = {
     "MP3": (".mp3", ".mp2", ".mpga"),
     "AIFF": (".aif", ".aiff", ".aifc"),
 }
+_CHUNK: Final = re.compile(
+    r"^\s*(?:data|SSND|Data Size|riff|Riff size)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE
+)
+"""libsndfile's notes on the chunk that holds the audio of WAV, AIFF, AU, W64 and RF64."""
+_NO_OGG_END: Final = "Last page lacks an end-of-stream bit"
 
 
 @dataclass(frozen=True)
@@ -53,62 +60,6 @@ class Measurement:
     rms_db: bytes
 
 
-class _Accumulator:
-    """Running sums over the mono average of a file, block by block."""
-
-    def __init__(self, sample_rate: int) -> None:
-        self.sample_rate = sample_rate
-        self.n_samples = 0
-        self.peak = 0.0
-        self.total = 0.0
-        self.frame_energy: list[NDArray[np.float64]] = []
-        self.open_energy = 0.0
-        self.spectrum = np.zeros(FFT_SAMPLES // 2 + 1)
-        self.window = np.hanning(FFT_SAMPLES)
-
-    def add(self, mono: Signal) -> None:
-        self.peak = max(self.peak, float(np.max(np.abs(mono))))
-        self.total += float(np.sum(mono))
-        self._add_levels(mono)
-        whole = mono[: mono.size // FFT_SAMPLES * FFT_SAMPLES].reshape(-1, FFT_SAMPLES)
-        if not whole.size and self.n_samples == 0:  # a file shorter than one frame
-            whole = np.zeros((1, FFT_SAMPLES))
-            whole[0, : mono.size] = mono
-        spectra = np.fft.rfft(whole * self.window, axis=1)
-        self.spectrum += np.sum(spectra.real**2 + spectra.imag**2, axis=0)
-        self.n_samples += mono.size
-
-    def _add_levels(self, mono: Signal) -> None:
-        """Add squares into frames; frame j is samples ceil(j r / 10) to ceil((j + 1) r / 10)."""
-        rate, start, stop = self.sample_rate, self.n_samples, self.n_samples + mono.size
-        first, last = start * 10 // rate, (stop - 1) * 10 // rate
-        edges = -(-np.arange(first + 1, last + 1) * rate // 10) - start
-        energy = np.add.reduceat(mono * mono, np.concatenate([[0], edges]).astype(np.intp))
-        if start > -(-first * rate // 10):  # the first frame began in the block before
-            energy[0] += self.open_energy
-        elif start:
-            self.frame_energy.append(np.array([self.open_energy]))
-        self.frame_energy.append(energy[:-1])
-        self.open_energy = float(energy[-1])
-
-    def rms_db(self) -> bytes:
-        energy = np.concatenate([*self.frame_energy, [self.open_energy]])
-        edges = -(-np.arange(energy.size + 1) * self.sample_rate // 10)
-        edges[-1] = self.n_samples
-        mean = self.total / self.n_samples
-        with np.errstate(divide="ignore"):  # DC is removed before mixing, so it is no level
-            power = np.maximum(energy / np.maximum(np.diff(edges), 1) - mean * mean, 0.0)
-            level = 10.0 * np.log10(power)
-        return np.clip(np.rint(level), SILENCE_DB, 127).astype(np.int8).tobytes()
-
-    def bandwidth_hz(self) -> float:
-        above = np.cumsum(self.spectrum[::-1])[::-1]
-        if above[0] <= 0.0:
-            return 0.0
-        occupied = int(np.count_nonzero(above > BANDWIDTH_SHARE * above[0]))
-        return round(max(occupied - 1, 0) * self.sample_rate / FFT_SAMPLES, 1)
-
-
 def measure(
     url: str, name: str, *, expected_s: float = 0.0, decoder: str = "soundfile"
 ) -> Measurement:
@@ -121,20 +72,21 @@ def measure(
         decoder: see ``manifests.audio.DECODERS``.
 
     Raises:
-        AudioError: the file is missing, empty, renamed, undecodable, truncated, damaged, silent,
-            not finite, or has an absurd rate; ``reason`` is that word.
+        AudioError: the file is missing, unreadable, empty, renamed, undecodable, truncated,
+            damaged, silent, not finite, or has an absurd rate or level; ``reason`` is that word.
+        ManifestError: a remote file cannot be read, which says nothing about the file.
     """
     size = store.size_bytes(url)
     if size is None:
         raise AudioError("missing", f"{name}: expected an audio file, found none")
     if size == 0:
         raise AudioError("empty", f"{name}: expected audio, got 0 bytes")
-    with store.open_read(url) as file:
+    with _opened(url, name) as file:
         digest = _sha256(file)
         source: Any = store.local_path(url) if store.is_local(url) else file
         with open_audio(source, name, decoder) as (header, blocks):
             _check_header(header, name, decoder)
-            sums = _Accumulator(header.sample_rate)
+            sums = RunningSums(header.sample_rate)
             for block in blocks:
                 _add_finite(sums, block, name)
         if sums.n_samples == 0:
@@ -161,6 +113,22 @@ def measure(
     )
 
 
+@contextlib.contextmanager
+def _opened(url: str, name: str) -> Iterator[IO[bytes]]:
+    """Open a file; one of this machine that cannot be read is a reject, not the end of a scan."""
+    try:
+        with store.open_read(url) as file:
+            yield file
+    except AudioError:
+        raise
+    except (ManifestError, OSError) as error:
+        if not store.is_local(url):
+            raise ManifestError(f"{name}: cannot be read: {error}") from error
+        cause = error.__cause__ or error
+        said = getattr(cause, "strerror", None) or type(cause).__name__
+        raise AudioError("unreadable", f"{name}: cannot be read: {said}") from error
+
+
 def _sha256(file: IO[bytes]) -> str:
     digest = hashlib.sha256()
     while data := file.read(1 << 20):
@@ -169,11 +137,18 @@ def _sha256(file: IO[bytes]) -> str:
     return digest.hexdigest()
 
 
-def _add_finite(sums: _Accumulator, block: Block, name: str) -> None:
-    mono = to_mono(block)
-    if not np.isfinite(mono).all():
+def _add_finite(sums: RunningSums, block: Block, name: str) -> None:
+    with np.errstate(over="ignore", invalid="ignore"):
+        mono = to_mono(block)
+    top = peak(mono)
+    if not math.isfinite(top):
         raise AudioError("not-finite", f"{name}: expected finite samples, got NaN or infinity")
-    sums.add(mono)
+    if top > LOUDEST_PEAK:
+        raise AudioError(
+            "absurd-level",
+            f"{name}: expected a peak of at most {LOUDEST_PEAK:g} of full scale, got {top:.3g}",
+        )
+    sums.add(mono, top)
 
 
 def _check_header(header: AudioHeader, name: str, decoder: str) -> None:
@@ -212,11 +187,22 @@ def _check_length(
         )
     if header.format.startswith("MP3"):
         _check_mp3(file.read(), name, n_samples)
-    declared = re.search(r"data\s*: (\d+) \(should be (\d+)\)", header.notes)
-    if declared and int(declared[1]) > int(declared[2]) * 1.01 and int(declared[1]) < 0xFFFFFFFF:
+    chunk = _CHUNK.search(header.notes)
+    if chunk and not _is_placeholder(int(chunk[1])) and int(chunk[1]) > int(chunk[2]) * 1.01:
+        raise AudioError("truncated", f"{name}: expected {chunk[1]} bytes of audio, got {chunk[2]}")
+    if _NO_OGG_END in header.notes and not expected_s:
         raise AudioError(
-            "truncated", f"{name}: expected {declared[1]} bytes of audio, got {declared[2]}"
+            "truncated",
+            f"{name}: expected an Ogg stream with an end, got {duration_s:.1f} s without one",
         )
+
+
+def _is_placeholder(n_bytes: int) -> bool:
+    """Tell whether a chunk's size was written by a program that could not know it (a pipe).
+
+    ffmpeg writes 0xFFFFFFFF, sox 0x7FFFF000 and thereabouts in WAV and 0x7F000008 in AIFF.
+    """
+    return 0x7F000000 <= n_bytes <= 0x7FFFFFFF or n_bytes >= 0xFFFFFF00
 
 
 def _check_mp3(data: bytes, name: str, n_samples: int) -> None:

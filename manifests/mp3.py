@@ -7,6 +7,7 @@ only witness. Header layout: ISO/IEC 11172-3 section 2.4.2.3, MPEG-2 and 2.5 ext
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +18,8 @@ _RATES: Final = {
     2: (22_050, 24_000, 16_000),
     0: (11_025, 12_000, 8_000),
 }
+_SYNC: Final = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb]")
+"""Eleven ones, a version in use, layer III, with or without checksum."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +116,8 @@ def count_frames(data: bytes) -> Mp3Frames | None:
         if header is None or not _plausible(data, at, header, first):
             if data[at : at + 3] == b"TAG" or data[at : at + 8] == b"APETAGEX":
                 break
-            found = data.find(b"\xff", at + 1)
-            found = len(data) if found < 0 else found
+            sync = _SYNC.search(data, at + 1)
+            found = sync.start() if sync else len(data)
             pending += found - at
             at = found
             continue

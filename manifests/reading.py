@@ -6,10 +6,12 @@ around the span are resampled and filtered with it, so its edges are what they a
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any, Final
 
 import numpy as np
@@ -17,6 +19,7 @@ import scipy.signal
 
 from manifests import store
 from manifests.audio import AudioError, open_audio, to_mono
+from manifests.errors import UsageError
 from manifests.resample import resample
 from manifests.rows import SAMPLE_RATE
 from manifests.signal import Signal
@@ -51,7 +54,15 @@ def band_filter(band_hz: float) -> Signal:
 
     Kaiser window design (Kaiser 1974): the 500 Hz transition ends at ``band_hz``; odd length, so
     the delay is a whole number of samples.
+
+    Raises:
+        UsageError: the edge is not between the transition's width and half the sample rate.
     """
+    if not TRANSITION_HZ < band_hz <= SAMPLE_RATE / 2:
+        raise UsageError(
+            f"--band-limit: expected above {TRANSITION_HZ:g} to {SAMPLE_RATE // 2} Hz, "
+            f"got {band_hz:g} Hz"
+        )
     n_taps, beta = scipy.signal.kaiserord(STOP_DB, TRANSITION_HZ / (SAMPLE_RATE / 2))
     taps: Signal = scipy.signal.firwin(
         n_taps | 1, band_hz - TRANSITION_HZ / 2, window=("kaiser", beta), fs=SAMPLE_RATE
@@ -163,7 +174,11 @@ def read_file(url: str, *, options: ReadOptions | None = None) -> Signal:
         AudioError: it does not decode.
     """
     options = options or ReadOptions()
-    with open_audio(_source(url), url, options.decoder) as (header, blocks):
+    with contextlib.ExitStack() as stack:
+        source = _source(url)
+        if not isinstance(source, Path):
+            stack.enter_context(source)
+        header, blocks = stack.enter_context(open_audio(source, url, options.decoder))
         mono = np.concatenate([to_mono(block) for block in blocks] or [np.zeros(0)])
     signal = resample(mono, header.sample_rate, SAMPLE_RATE, options.resampler)
     if options.band_hz is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import types
 import typing
 from typing import Any, TypeVar
@@ -18,19 +19,34 @@ Row = TypeVar("Row")
 
 
 def parse_json(text: str | bytes, name: str) -> Any:
-    """Parse JSON; NaN, infinity and repeated keys are refused.
+    """Parse JSON; NaN, infinity, half surrogate pairs and repeated keys are refused.
 
     Raises:
         ManifestError: not JSON, or one of these.
     """
     try:
-        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
+        value = json.loads(
+            text,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            object_pairs_hook=_unique,
+        )
+        if (b"\\u" if isinstance(text, bytes) else "\\u") in text:  # type: ignore[operator]
+            json.dumps(value, ensure_ascii=False).encode()  # half a pair has no UTF-8 form
     except (ValueError, RecursionError) as error:
         raise ManifestError(f"{name}: expected JSON: {error}") from error
+    return value
 
 
 def _refuse_constant(word: str) -> Any:
     raise ValueError(f"{word} is not a number")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"{digits:.40} is out of range")
+    return number
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -58,10 +74,12 @@ def row_builder(row_type: type[Row]) -> typing.Callable[[dict[str, Any]], Row]:
     fields = {f.name: _converter(hints[f.name], f.name) for f in dataclasses.fields(row_type)}  # type: ignore[arg-type]
 
     def build(record: dict[str, Any]) -> Row:
-        if not isinstance(record, dict) or record.keys() != fields.keys():
-            found = sorted(record) if isinstance(record, dict) else type(record).__name__
+        _expect(record, (dict,), row_type.__name__)
+        if record.keys() != fields.keys():
             raise ManifestError(
-                f"{row_type.__name__}: expected fields {sorted(fields)}, got {found}"
+                f"{row_type.__name__}: expected fields {sorted(fields)}, got "
+                f"{sorted(record)} (missing {sorted(fields.keys() - record.keys())}, "
+                f"unknown {sorted(record.keys() - fields.keys())})"
             )
         return row_type(**{name: convert(record[name]) for name, convert in fields.items()})
 
@@ -85,8 +103,19 @@ def _converter(annotation: Any, name: str) -> typing.Callable[[Any], Any]:
         inner = _converter(kept, name)
         return lambda value: None if value is None else inner(value)
     if annotation is float:
-        return lambda value: float(_expect(value, (int, float), name))
+        return lambda value: float(_in_range(_expect(value, (int, float), name), name))
+    if annotation is int:
+        return lambda value: _in_range(_expect(value, (int,), name), name)
     return lambda value: _expect(value, (annotation,), name)
+
+
+def _in_range(value: Any, name: str) -> Any:
+    """Refuse whole numbers that no Parquet column and no array index holds."""
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        raise ManifestError(
+            f"{name}: expected a number of 64 bits, got one of {value.bit_length()}"
+        )
+    return value
 
 
 def _expect(value: Any, kinds: tuple[type, ...], name: str) -> Any:

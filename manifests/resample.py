@@ -6,6 +6,7 @@ This is the only module that imports soxr, pysox and torchaudio's resampler.
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from manifests.errors import ManifestError, UsageError
 from manifests.signal import Signal
 
 RESAMPLERS: Final = ("soxr", "sox", "torchaudio")
+MAX_KERNEL: Final = 50_000_000
+"""Weights of torchaudio's polyphase kernel, 400 MB in float64."""
 
 
 def _soxr(signal: Signal, rate_in: int, rate_out: int) -> Signal:
@@ -53,12 +56,23 @@ def _sox(signal: Signal, rate_in: int, rate_out: int) -> Signal:
 
 
 def _torchaudio(signal: Signal, rate_in: int, rate_out: int) -> Signal:
-    """Resample with torchaudio's windowed sinc in float64 (bit-identical over CPU features)."""
+    """Resample with torchaudio's windowed sinc in float64 (bit-identical over CPU features).
+
+    Its kernel has a row per output phase: a rate that shares no factor with 22,050 Hz, such as
+    44,101 Hz, would take gigabytes.
+    """
     import torch
     import torchaudio.functional
 
+    common = math.gcd(rate_in, rate_out)
+    n_weights = (rate_in // common) * (rate_out // common)
+    if n_weights > MAX_KERNEL:
+        raise ManifestError(
+            f"torchaudio: {rate_in} Hz to {rate_out} Hz: expected a kernel of at most "
+            f"{MAX_KERNEL} weights, got {n_weights}; use --resampler soxr"
+        )
     resampled = torchaudio.functional.resample(
-        torch.from_numpy(signal),
+        torch.tensor(signal),
         rate_in,
         rate_out,
         lowpass_filter_width=64,
@@ -86,7 +100,8 @@ def resample(signal: Signal, rate_in: int, rate_out: int, engine: str = "soxr") 
         engine: one of ``RESAMPLERS``.
 
     Returns:
-        ``(about n_samples * rate_out / rate_in,)``; the input itself where the rates agree.
+        ``(about n_samples * rate_out / rate_in,)``; the input itself where the rates agree
+        or it is empty.
 
     Raises:
         UsageError: unknown engine, or its program is missing.
@@ -94,7 +109,7 @@ def resample(signal: Signal, rate_in: int, rate_out: int, engine: str = "soxr") 
     """
     if engine not in _ENGINES:
         raise UsageError(f"resampler {engine!r}: expected one of {', '.join(RESAMPLERS)}")
-    if rate_in == rate_out:
+    if rate_in == rate_out or not signal.size:
         return signal
     return _ENGINES[engine](np.ascontiguousarray(signal), rate_in, rate_out)
 

@@ -53,8 +53,8 @@ class Clip:
         peak: largest magnitude of the mono average, full scale = 1.
         mean: mean of the mono average (DC), full scale = 1.
         bandwidth_hz: upper edge of the occupied band (see ``manifests.measure``), Hz.
-        rms_db: RMS of each 0.1 s of the mono average less its mean, dBFS, an int8 each
-            (-128 = silence).
+        rms_db: RMS of each 0.1 s of the mono average, the mean of each 0.1 s removed, dBFS, an
+            int8 each (-128 = silence).
     """
 
     corpus: str

@@ -36,7 +36,7 @@ class ShardInfo:
 
     file: str
     n_examples: int
-    n_bytes: int
+    bytes: int
     sha256: str
     domain: str | None
 
@@ -54,7 +54,7 @@ class SetIndex:
         snrs_db: SNR of each noisy member, in the order they are stored; empty without noise.
         noises_per_example: noises summed in each mix, 0 for real recordings.
         codec: ``flac`` or ``wav``.
-        counts: ``examples``, ``source``, ``target``, ``songs``, ``seconds``, ``n_bytes``,
+        counts: ``examples``, ``source``, ``target``, ``songs``, ``seconds``, ``bytes``,
             ``rejects``.
         shards: the shards in order.
         plan_sha256: over the canonical JSON lines of the plan (see ``pipeline.plan``).
@@ -92,8 +92,8 @@ class ShardSet:
         """
         info = self.index.shards[number]
         sidecar = read_sidecar(self.url, number)
-        said = (sidecar.file, sidecar.n_examples, sidecar.n_bytes, sidecar.sha256, sidecar.domain)
-        listed = (info.file, info.n_examples, info.n_bytes, info.sha256, info.domain)
+        said = (sidecar.file, sidecar.n_examples, sidecar.bytes, sidecar.sha256, sidecar.domain)
+        listed = (info.file, info.n_examples, info.bytes, info.sha256, info.domain)
         if said != listed:
             raise ManifestError(f"{self.url}: {info.file}: index says {listed}, sidecar {said}")
         return sidecar
@@ -106,9 +106,30 @@ class ShardSet:
 
 
 def read_sidecar(url: str, number: int) -> ShardSidecar:
-    """Load ``shard-NNNNNN.json``; raises ManifestError where it is missing or malformed."""
+    """Load ``shard-NNNNNN.json``.
+
+    Raises:
+        ManifestError: it is missing or malformed, of another version, or its examples are not as
+            many as it says or do not lie within the shard.
+    """
     name = sidecar_name(number)
-    return row_from_json(store.read_bytes(store.join(url, name)), ShardSidecar, name)
+    sidecar = row_from_json(store.read_bytes(store.join(url, name)), ShardSidecar, name)
+    if sidecar.format_version != FORMAT_VERSION:
+        raise ManifestError(
+            f"{name}: expected format version {FORMAT_VERSION}, got {sidecar.format_version}"
+        )
+    if len(sidecar.examples) != sidecar.n_examples:
+        raise ManifestError(
+            f"{name}: expected {sidecar.n_examples} examples, its sidecar lists "
+            f"{len(sidecar.examples)}"
+        )
+    for entry in sidecar.examples:
+        if not 0 <= entry.offset < entry.offset + entry.bytes <= sidecar.bytes:
+            raise ManifestError(
+                f"{name}: {entry.key}: expected a place within {sidecar.bytes} bytes, "
+                f"got {entry.bytes} bytes from {entry.offset} on"
+            )
+    return sidecar
 
 
 def load_set(url: str) -> ShardSet:
@@ -157,9 +178,23 @@ def load_suite(url: str) -> dict[str, str]:
             )
         return load_suite(store.join(url, below[0]))
     suite = parse_json(store.read_bytes(path), path)
-    if not isinstance(suite, dict):
-        raise ManifestError(f"{path}: expected an object of role and folder")
+    if not isinstance(suite, dict) or not all(isinstance(f, str) for f in suite.values()):
+        raise ManifestError(f"{path}: expected an object of role and folder name")
     return {
-        str(role): store.join(url, check_file_name(str(folder)))
-        for role, folder in sorted(suite.items())
+        role: store.join(url, check_file_name(folder)) for role, folder in sorted(suite.items())
     }
+
+
+def sets_of(url: str) -> list[str]:
+    """Return the sets that a path names: itself, or those of the suite that it holds.
+
+    Raises:
+        ManifestError: it is neither.
+    """
+    if store.exists(store.join(url, SUITE)):
+        return list(load_suite(url).values())
+    folders = [store.join(url, k) for k in ("k1", "k2", "k4")]
+    suites = [folder for folder in folders if store.exists(store.join(folder, SUITE))]
+    if suites:
+        return [found for folder in suites for found in load_suite(folder).values()]
+    return [load_set(url).url]

@@ -56,11 +56,17 @@ def power_db(value: float) -> float:
 
 def amplitude(gain_db: float) -> float:
     """Return the factor of a gain in dB."""
-    return 10.0 ** (gain_db / 20.0)
+    return float(10.0 ** (gain_db / 20.0))
 
 
 def round_gain_db(gain_db: float) -> float:
-    """Return a gain rounded to the 0.0001 dB grid on which gains are stored and used."""
+    """Return a gain rounded to the 0.0001 dB grid on which gains are stored and used.
+
+    Raises:
+        ManifestError: it is not finite, since music or noise is silent over the span.
+    """
+    if not math.isfinite(gain_db):
+        raise ManifestError(f"gain of {gain_db} dB: expected music and noise above silence")
     return round(gain_db, 4) + 0.0
 
 
@@ -139,7 +145,12 @@ def common_gain_db(peak: float) -> float:
     """Return the gain, never above 0 dB, that brings ``peak`` to the limit; rounded *down*.
 
     One gain for the clean member and all its noisy versions keeps them in exact proportion.
+
+    Raises:
+        ManifestError: the peak is NaN or infinite.
     """
+    if not math.isfinite(peak):
+        raise ManifestError(f"peak {peak}: expected a finite signal")
     if peak <= PEAK_LIMIT:
         return 0.0
     exact_db = 20.0 * math.log10(PEAK_LIMIT / peak)

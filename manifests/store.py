@@ -21,7 +21,9 @@ import fsspec.implementations.local
 from manifests.errors import ManifestError, UsageError
 
 PARTIAL: Final = ".partial"
-REFUSED_SCHEMES: Final = ("pipe", "data", "ssh", "sftp", "simplecache", "filecache", "blockcache")
+REFUSED_SCHEMES: Final = (
+    "pipe", "data", "ssh", "sftp", "simplecache", "filecache", "blockcache", "cached",
+)  # fmt: skip
 """Never opened, wherever they come from: they run commands or write elsewhere."""
 
 
@@ -39,10 +41,35 @@ def is_local(url: str) -> bool:
 
 
 def local_path(url: str) -> Path:
-    """Return the local path of a plain path or a ``file://`` URL."""
-    if "://" in url:
-        return Path(urllib.parse.unquote(urllib.parse.urlsplit(url).path))
-    return Path(url)
+    """Return the local path of a plain path or a ``file://`` URL, which is percent-encoded.
+
+    Raises:
+        UsageError: the URL names another host, as ``file://folder`` does by mistake.
+    """
+    if "://" not in url:
+        return Path(url)
+    parts = urllib.parse.urlsplit(url)
+    if parts.netloc not in ("", "localhost") or parts.query or parts.fragment:
+        raise UsageError(f"{url}: expected file:///absolute/path, with # and ? as %23 and %3F")
+    return Path(urllib.parse.unquote(parts.path))
+
+
+@contextlib.contextmanager
+def _named(url: str, what: str) -> Iterator[None]:
+    """Turn what a file system raises into one line that names the file.
+
+    Remote ones raise exceptions of their own (no credentials, no network) beside OSError.
+    """
+    try:
+        yield
+    except ManifestError:
+        raise
+    except OSError as error:
+        raise ManifestError(f"{url}: {what}: {error.strerror or error}") from error
+    except Exception as error:
+        if is_local(url):
+            raise
+        raise ManifestError(f"{url}: {what}: {type(error).__name__}: {error}") from error
 
 
 def filesystem(url: str) -> tuple[Any, str]:
@@ -51,53 +78,74 @@ def filesystem(url: str) -> tuple[Any, str]:
     Raises:
         UsageError: the scheme is refused, unknown, or its package is not installed.
     """
-    if scheme(url) in REFUSED_SCHEMES or "::" in url:
+    if scheme(url) in REFUSED_SCHEMES or ("::" in url and "://" in url):
         raise UsageError(f"{url}: refused; expected a plain path or a URL such as s3://bucket/dir")
+    if is_local(url):  # not url_to_fs: that takes "::" in a plain path for a chain of systems
+        return fsspec.filesystem("file"), str(local_path(url).absolute())
     try:
-        file_system, path = fsspec.core.url_to_fs(str(local_path(url)) if is_local(url) else url)
+        file_system, path = fsspec.core.url_to_fs(url)
     except (ValueError, ImportError) as error:
         raise UsageError(f"{url}: {error}; for s3:// install robust-tagger[s3]") from error
     return file_system, path
 
 
 def join(url: str, *names: str) -> str:
-    """Return the URL of a file below a folder."""
+    """Return the URL of a file below a folder.
+
+    Raises:
+        ManifestError: a name is absolute or leads out of the folder by ``..``.
+    """
+    for name in names:
+        if name.startswith("/") or ".." in name.split("/"):
+            raise ManifestError(f"{name}: expected a path below {url}, got one that leads out")
+    if "://" in url and is_local(url):
+        names = tuple(urllib.parse.quote(name) for name in names)
     return posixpath.join(url, *names) if names else url
 
 
 def exists(url: str) -> bool:
-    """Tell whether a file or folder is there."""
-    if is_local(url):
-        return local_path(url).exists()
-    file_system, path = filesystem(url)
-    return bool(file_system.exists(path))
+    """Tell whether a file or folder is there; raises ManifestError where that cannot be told."""
+    with _named(url, "cannot be looked up"):
+        if is_local(url):
+            return local_path(url).exists()
+        file_system, path = filesystem(url)
+        return bool(file_system.exists(path))
 
 
 def size_bytes(url: str) -> int | None:
-    """Return a file's size, or None where it does not exist."""
-    if is_local(url):
-        path = local_path(url)
-        return path.stat().st_size if path.is_file() else None
-    file_system, path_in = filesystem(url)
-    try:
-        return int(file_system.info(path_in)["size"])
-    except FileNotFoundError:
-        return None
+    """Return a file's size, or None where it does not exist.
+
+    Raises:
+        ManifestError: that cannot be told, e.g. for want of permission.
+    """
+    with _named(url, "cannot be looked up"):
+        if is_local(url):
+            path = local_path(url)
+            return path.stat().st_size if path.is_file() else None
+        file_system, path_in = filesystem(url)
+        try:
+            return int(file_system.info(path_in)["size"])
+        except FileNotFoundError:
+            return None
 
 
 def change_stamp(url: str) -> tuple[str, str]:
-    """Return size and time (or ETag) of a file as texts: they change when the file does."""
-    if is_local(url):
-        path = local_path(url)
-        if not path.is_file():
+    """Return size and time (or ETag) of a file as texts: they change when the file does.
+
+    Two empty texts where it does not exist; raises ManifestError where that cannot be told.
+    """
+    with _named(url, "cannot be looked up"):
+        if is_local(url):
+            path = local_path(url)
+            if not path.is_file():
+                return "", ""
+            status = path.stat()
+            return str(status.st_size), str(status.st_mtime_ns)
+        file_system, path_in = filesystem(url)
+        try:
+            info = file_system.info(path_in)
+        except FileNotFoundError:
             return "", ""
-        status = path.stat()
-        return str(status.st_size), str(status.st_mtime_ns)
-    file_system, path_in = filesystem(url)
-    try:
-        info = file_system.info(path_in)
-    except FileNotFoundError:
-        return "", ""
     changed = info.get("ETag") or info.get("LastModified") or info.get("mtime")
     return str(info.get("size", "")), str(changed or info.get("created", ""))
 
@@ -108,18 +156,16 @@ def open_read(url: str) -> Any:
     Raises:
         ManifestError: it does not exist or cannot be read.
     """
-    try:
+    with _named(url, "cannot be read"):
         if is_local(url):
             return local_path(url).open("rb")
         file_system, path = filesystem(url)
         return file_system.open(path, "rb")
-    except OSError as error:
-        raise ManifestError(f"{url}: cannot be read: {error.strerror or error}") from error
 
 
 def read_bytes(url: str) -> bytes:
     """Return a file's bytes; raises ManifestError where it cannot be read."""
-    with open_read(url) as file:
+    with open_read(url) as file, _named(url, "cannot be read"):
         data: bytes = file.read()
     return data
 
@@ -137,22 +183,32 @@ def read_text(url: str) -> str:
 
 
 def list_names(url: str) -> list[str]:
-    """Return the sorted names of the files directly in a folder; empty where it does not exist."""
-    if is_local(url):
-        folder = local_path(url)
-        return sorted(p.name for p in folder.iterdir() if p.is_file()) if folder.is_dir() else []
-    file_system, path = filesystem(url)
-    try:
-        entries = file_system.ls(path, detail=True)
-    except FileNotFoundError:
-        return []
+    """Return the sorted names of the files directly in a folder; empty where it does not exist.
+
+    Raises:
+        ManifestError: the folder cannot be listed.
+    """
+    with _named(url, "cannot be listed"):
+        if is_local(url):
+            folder = local_path(url)
+            files = (p.name for p in folder.iterdir() if p.is_file()) if folder.is_dir() else ()
+            return sorted(files)
+        file_system, path = filesystem(url)
+        try:
+            entries = file_system.ls(path, detail=True)
+        except FileNotFoundError:
+            return []
     return sorted(posixpath.basename(e["name"]) for e in entries if e["type"] == "file")
 
 
 def remove(url: str) -> None:
-    """Remove a file or a whole folder; nothing happens where it is not there."""
+    """Remove a file or a whole folder; nothing happens where it is not there.
+
+    Raises:
+        ManifestError: it cannot be removed.
+    """
     file_system, path = filesystem(url)
-    with contextlib.suppress(FileNotFoundError):
+    with _named(url, "cannot be removed"), contextlib.suppress(FileNotFoundError):
         file_system.rm(path, recursive=True)
 
 
@@ -189,9 +245,10 @@ def partial_file(url: str) -> Iterator[Path]:
             with tempfile.TemporaryDirectory(prefix="robust-tagger-") as folder:
                 path = Path(folder) / posixpath.basename(url)
                 yield path
-                file_system, target = filesystem(url)
-                file_system.makedirs(posixpath.dirname(target), exist_ok=True)
-                file_system.put_file(str(path), target)
+                with _named(url, "cannot be written"):
+                    file_system, target = filesystem(url)
+                    file_system.makedirs(posixpath.dirname(target), exist_ok=True)
+                    file_system.put_file(str(path), target)
     except OSError as error:
         raise ManifestError(f"{url}: cannot be written: {error.strerror or error}") from error
 

@@ -90,7 +90,7 @@ def _csv(rows: Sequence[Any], row_type: type) -> str:
 def _cell(value: Any) -> Any:
     if isinstance(value, tuple):
         value = ";".join(str(item) for item in value)
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r", "\n"):
         return "'" + value
     return value
 
@@ -103,7 +103,7 @@ def read_table(url: str, row_type: type[Row]) -> list[Row]:
     """
     try:
         table = pq.read_table(io.BytesIO(store.read_bytes(url)))
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise ManifestError(f"{url}: expected a Parquet table: {error}") from error
     expected = table_schema(row_type)
     if table.schema.remove_metadata() != expected:

@@ -13,7 +13,7 @@ import numpy as np
 
 from manifests.errors import ManifestError
 from manifests.rows import SAMPLE_RATE, Clip
-from pipeline.config import SetConfig
+from pipeline.config import LOWEST_BAND_HZ, SetConfig
 
 RATE_SHARE: Final = 0.45
 ODD_SHARE_PERCENT: Final = 5.0
@@ -24,7 +24,8 @@ def band_limit_hz(config: SetConfig, corpora: Iterable[list[Clip]]) -> float | N
     """Return the upper edge of the band kept, Hz, or None to keep all.
 
     ``auto``: 0.45 x the lowest source rate over the corpora, lowered to that corpus' 95th
-    percentile of measured bandwidth; nothing is cut where that reaches 0.45 x 22,050 Hz.
+    percentile of measured bandwidth, but never below 1 kHz; nothing is cut where that reaches
+    0.45 x 22,050 Hz.
 
     Args:
         config: gives ``--band-limit``.
@@ -41,7 +42,7 @@ def band_limit_hz(config: SetConfig, corpora: Iterable[list[Clip]]) -> float | N
     if not edges:
         raise ManifestError("--band-limit auto: expected scanned clips, got none")
     rate, bandwidth_hz = min(edges)
-    band_hz = min(RATE_SHARE * rate, bandwidth_hz)
+    band_hz = max(min(RATE_SHARE * rate, bandwidth_hz), LOWEST_BAND_HZ)
     return round(band_hz, 1) if band_hz < RATE_SHARE * SAMPLE_RATE else None
 
 

@@ -59,9 +59,7 @@ def readme(plan: Plan, index: SetIndex, rows: Sequence[LicensedRow]) -> str:
             "This is not legal advice. Whoever passes audio on needs the right to do so for every "
             "source in the table; `unknown` means that no such right is known.",
             "",
-            "## Citation",
-            "",
-            *[f"```\n{corpus(name).CITATION.strip()}\n```\n" for name in sorted(plan.licences)],
+            *_citations(plan),
             "## Reading",
             "",
             "```python",
@@ -77,6 +75,12 @@ def readme(plan: Plan, index: SetIndex, rows: Sequence[LicensedRow]) -> str:
             "",
         ]
     )
+
+
+def _citations(plan: Plan) -> list[str]:
+    entries = [corpus(name).CITATION.strip() for name in sorted(plan.licences)]
+    shown = [f"```\n{entry}\n```\n" for entry in entries if entry]
+    return ["## Citation", "", *shown] if shown else []
 
 
 def _what(plan: Plan, index: SetIndex) -> list[str]:

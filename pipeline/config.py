@@ -19,6 +19,7 @@ NOISE_COUNTS: Final = (1, 2, 4)
 DEFAULT_SNRS_DB: Final = (10.0, 5.0, 0.0, -5.0, -10.0)
 LONG_CLIP_S: Final = 60.0
 LONG_EXCERPT_S: Final = 30.0
+LOWEST_BAND_HZ: Final = 1_000.0
 HALVES: Final = ("auto", "both", "target", "none")
 
 
@@ -51,6 +52,7 @@ class SetConfig:
         limit: keep the N examples with the smallest hashes; None keeps all.
         seed: seed of every draw.
         corpus_options: options of the corpora by name, e.g. ``mtat_untagged``.
+        tag_options: what was asked of the tags, files named by their content.
     """
 
     name: str = ""
@@ -75,6 +77,7 @@ class SetConfig:
     limit: int | None = None
     seed: int = 0
     corpus_options: dict[str, Any] = field(default_factory=dict)
+    tag_options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         checks = (
@@ -105,6 +108,12 @@ class SetConfig:
                 self.snrs_db,
             ),
             (all(-60 <= s <= 60 for s in self.snrs_db), "--snr", "-60 to 60 dB", self.snrs_db),
+            (
+                all(abs(s) <= 60 and round(s, 2) == s for s in self.snrs_db),
+                "--snr",
+                "at most two decimals, as in the members' names",
+                self.snrs_db,
+            ),
             (not self.noise or self.snrs_db, "--snr", "at least one", self.snrs_db),
         )
         for legal, option, expected, found in checks:
@@ -122,7 +131,7 @@ class SetConfig:
             band_hz = float(self.band_limit)
         except ValueError:
             band_hz = 0.0
-        if not 1_000.0 <= band_hz <= SAMPLE_RATE / 2:
+        if not LOWEST_BAND_HZ <= band_hz <= SAMPLE_RATE / 2:
             raise UsageError(
                 f"--band-limit: expected auto, off or 1000 to {SAMPLE_RATE // 2} Hz, "
                 f"got {self.band_limit}"
@@ -138,7 +147,7 @@ class SetConfig:
             return round(LONG_EXCERPT_S * SAMPLE_RATE) if long else clip_samples
         try:
             wanted = round(float(self.excerpt_s) * SAMPLE_RATE)
-        except ValueError:
+        except (ValueError, OverflowError):
             wanted = 0
         if wanted < CHUNK_SAMPLES:
             raise UsageError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Final
 
 from manifests import store
 from manifests.canonical import pretty_json
@@ -24,7 +25,11 @@ from pipeline.croissant import croissant
 from pipeline.planned import Plan
 from pipeline.shard_task import PLAN_FOLDER, PlanHeader
 
-CHECKSUMS = "manifest-sha256.txt"
+CHECKSUMS: Final = "manifest-sha256.txt"
+CROISSANT: Final = "croissant.json"
+README: Final = "README.md"
+FILES: Final = (EXAMPLES, REJECTS, TAGS, README, CROISSANT, CHECKSUMS, INDEX)
+"""Files of every set beside its shards, in the order they are written."""
 
 
 @dataclass(frozen=True)
@@ -60,17 +65,17 @@ class ExampleRow:
     chunk_snr_db: tuple[float, ...]
 
 
-def example_row(shard: int, entry: ShardEntry) -> ExampleRow:
-    """Flatten one sidecar entry."""
+def example_row(shard: int, entry: ShardEntry, names: Sequence[str]) -> ExampleRow:
+    """Flatten one sidecar entry; members in the set's order, JSON has them sorted by name."""
     record = entry.record
-    members = record.members
+    members = {name: record.members[name] for name in names}
     return ExampleRow(
         key=record.key,
         split=record.split,
         domain=record.domain,
         shard=shard,
         offset=entry.offset,
-        n_bytes=entry.n_bytes,
+        n_bytes=entry.bytes,
         tags=record.tags,
         corpus=record.music.corpus,
         clip_id=record.music.clip_id,
@@ -102,23 +107,24 @@ def finish_set(plan: Plan, out: str, header: PlanHeader) -> SetIndex:
         ManifestError: a shard is missing or holds other examples than the plan.
     """
     sidecars = _sidecars(plan, out)
-    rows = [example_row(n, entry) for n, s in enumerate(sidecars) for entry in s.examples]
+    members = plan.config.members
+    rows = [example_row(n, entry, members) for n, s in enumerate(sidecars) for entry in s.examples]
     rejects = sorted(plan.rejects, key=lambda r: (r.corpus, r.path, r.reason, r.detail))
     index = _index(plan, header, sidecars)
     write_table(store.join(out, EXAMPLES), rows, ExampleRow)
     write_table(store.join(out, REJECTS), rejects, Reject)
     store.write_text(store.join(out, TAGS), pretty_json(plan.vocabulary.to_dict()))
-    store.write_text(store.join(out, "README.md"), readme(plan, index, rows))
+    store.write_text(store.join(out, README), readme(plan, index, rows))
     index_text = pretty_json(asdict(index))
     hashes = {s.file: s.sha256 for s in sidecars}
     for number in range(len(sidecars)):
         hashes[sidecar_name(number)] = _file_sha256(out, sidecar_name(number))
-    for name in (EXAMPLES, REJECTS, TAGS, "README.md"):
+    for name in (EXAMPLES, REJECTS, TAGS, README):
         hashes[name] = _file_sha256(out, name)
     hashes[INDEX] = hashlib.sha256(index_text.encode()).hexdigest()
     metadata = pretty_json(croissant(plan, index, hashes))
-    hashes["croissant.json"] = hashlib.sha256(metadata.encode()).hexdigest()
-    store.write_text(store.join(out, "croissant.json"), metadata)
+    hashes[CROISSANT] = hashlib.sha256(metadata.encode()).hexdigest()
+    store.write_text(store.join(out, CROISSANT), metadata)
     lines = [f"{sha256}  {name}\n" for name, sha256 in sorted(hashes.items())]
     store.write_text(store.join(out, CHECKSUMS), "".join(lines))
     store.write_text(store.join(out, INDEX), index_text)
@@ -161,11 +167,11 @@ def _index(plan: Plan, header: PlanHeader, sidecars: Sequence[ShardSidecar]) -> 
             "target": domains.count(TARGET),
             "songs": len({(row.music.corpus, row.music.song) for row in plan.rows}),
             "seconds": round(plan.seconds, 3),
-            "n_bytes": sum(sidecar.n_bytes for sidecar in sidecars),
+            "bytes": sum(sidecar.bytes for sidecar in sidecars),
             "rejects": len(plan.rejects),
         },
         shards=tuple(
-            ShardInfo(s.file, s.n_examples, s.n_bytes, s.sha256, s.domain) for s in sidecars
+            ShardInfo(s.file, s.n_examples, s.bytes, s.sha256, s.domain) for s in sidecars
         ),
         plan_sha256=header.plan_sha256,
         config=header.config,

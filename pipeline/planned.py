@@ -19,7 +19,8 @@ class Plan:
         band_hz: upper edge of the band kept, Hz; None keeps all.
         rows: one row per example, in shard order.
         rejects: clips of the set's split that will not be used, from metadata, scan and plan.
-        n_listed: clips that the set's split holds, rejects included, by corpus.
+        n_listed: clips of each corpus over all splits, rejects included.
+        rejected_elsewhere: rejects of each corpus in other splits, for the limit of rejects.
         vocabulary: kept and lost tags with their counts.
         notes: facts of the scans, one line each.
         licences: licence of each corpus as a whole.
@@ -30,6 +31,7 @@ class Plan:
     rows: tuple[PlanRow, ...]
     rejects: tuple[Reject, ...]
     n_listed: dict[str, int]
+    rejected_elsewhere: dict[str, int]
     vocabulary: TagVocabulary
     notes: tuple[str, ...]
     licences: dict[str, str]

@@ -74,13 +74,10 @@ class BarReporter:
     It writes to a copy of file descriptor 2, since decoding redirects that one for moments.
     """
 
-    def __init__(self) -> None:
-        self._file = os.fdopen(os.dup(2), "w")
-
     @contextlib.contextmanager
     def track(self, description: str, total: float, unit: str) -> Iterator[Advance]:
         """Yield a function that adds finished units."""
-        progress = Progress(
+        columns = (
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(),
@@ -89,9 +86,11 @@ class BarReporter:
             TimeElapsedColumn(),
             TextColumn("·"),
             TimeRemainingColumn(),
-            console=Console(file=self._file, force_terminal=True),
         )
-        with progress:
+        with (
+            os.fdopen(os.dup(2), "w") as file,
+            Progress(*columns, console=Console(file=file, force_terminal=True)) as progress,
+        ):
             task = progress.add_task(description, total=total)
             yield lambda amount: progress.advance(task, amount)
 

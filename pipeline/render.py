@@ -90,6 +90,14 @@ def read_noise(span: NoiseSpan, n_samples: int, roots: Roots, options: ReadOptio
     return looped if options.keep_dc else looped - np.sum(looped) / looped.size
 
 
+class SourceChangedError(AudioError):
+    """A source is not the file that was scanned; ``url`` is where it lies."""
+
+    def __init__(self, url: str, detail: str) -> None:
+        super().__init__("changed", detail)
+        self.url = url
+
+
 def checked_source(url: str, name: str, sha256: str) -> bytes | None:
     """Read a source and check that it is the file that was scanned.
 
@@ -97,25 +105,33 @@ def checked_source(url: str, name: str, sha256: str) -> bytes | None:
         Its bytes; None for files over 64 MiB, which are hashed in blocks and decoded from disk.
 
     Raises:
-        AudioError: it is gone or holds other bytes (``changed``).
+        SourceChangedError: it is gone or holds other bytes.
     """
+    advice = "put the file back, or run the command again with --overwrite to scan what is there"
     size = store.size_bytes(url)
     if size is None:
-        raise AudioError("changed", f"{name}: expected the file that was scanned, found none")
-    data = None
-    if size <= IN_MEMORY_BYTES:
-        data = store.read_bytes(url)
-        found = hashlib.sha256(data).hexdigest()
-    else:
-        with store.open_read(url) as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        raise SourceChangedError(
+            url, f"{name}: expected the file that was scanned, found none; {advice}"
+        )
+    try:
+        data, found = _read_hashed(url, size)
+    except OSError as error:
+        raise SourceChangedError(url, f"{name}: cannot be read: {error.strerror}") from error
     if found != sha256:
-        raise AudioError(
-            "changed",
-            f"{name}: expected SHA-256 {sha256[:12]}…, got {found[:12]}…; the file changed since "
-            "it was scanned: run the command again to scan it anew",
+        raise SourceChangedError(
+            url,
+            f"{name}: expected SHA-256 {sha256[:12]}…, got {found[:12]}…: the file changed since "
+            f"it was scanned; {advice}",
         )
     return data
+
+
+def _read_hashed(url: str, size_bytes: int) -> tuple[bytes | None, str]:
+    if size_bytes <= IN_MEMORY_BYTES:
+        data = store.read_bytes(url)
+        return data, hashlib.sha256(data).hexdigest()
+    with store.open_read(url) as file:
+        return None, hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def render(row: PlanRow, roots: Roots, options: RenderOptions) -> Rendered:

@@ -7,6 +7,7 @@ killed goes on from what is in it.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import sqlite3
@@ -45,31 +46,43 @@ def cache_folder() -> Path:
 class ScanCache:
     """Measurements by URL and stamp.
 
-    A cache that cannot be opened (read-only home, broken file) is no error: scanning goes on
-    without one, and ``problem`` says why.
+    A cache that cannot be used (read-only home, broken file) is no error: scanning goes on without
+    one, and ``problem`` says why.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self.problem = ""
-        path = (folder or cache_folder()) / f"scan-v{_VERSION}.sqlite"
+        self.path = (folder or cache_folder()) / f"scan-v{_VERSION}.sqlite"
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, timeout=60.0)
-            self._db.execute(_TABLE)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(self.path, timeout=60.0)
         except (OSError, sqlite3.Error) as error:
-            self.problem = f"scan cache {path}: {error}; scanning without it"
-            self._db = sqlite3.connect(":memory:")
+            self._give_up(error)
+        try:
             self._db.execute(_TABLE)
+        except sqlite3.Error as error:
+            self._db.close()
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        self.problem = f"scan cache {self.path.name}: {error}; scanning without it"
+        self._db = sqlite3.connect(":memory:")
+        self._db.execute(_TABLE)
 
     def get(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Result]:
-        """Return what is known of (url, stamp) pairs."""
+        """Return what is known of (url, stamp) pairs; what cannot be read is not known."""
         found = {}
-        for url, stamp in keys:
-            row = self._db.execute(
-                "SELECT result FROM measured WHERE url = ? AND stamp = ?", (url, stamp)
-            ).fetchone()
-            if row is not None:
-                found[url, stamp] = _decode(json.loads(row[0]))
+        try:
+            for url, stamp in keys:
+                row = self._db.execute(
+                    "SELECT result FROM measured WHERE url = ? AND stamp = ?", (url, stamp)
+                ).fetchone()
+                result = _decode(row[0]) if row is not None else None
+                if result is not None:
+                    found[url, stamp] = result
+        except sqlite3.Error as error:
+            self._db.close()
+            self._give_up(error)
         return found
 
     def put(self, results: Iterable[tuple[str, str, Result]]) -> None:
@@ -81,9 +94,20 @@ class ScanCache:
         except sqlite3.Error as error:
             self.problem = f"scan cache: {error}; results are not kept for the next scan"
 
+    def forget(self, url: str) -> None:
+        """Drop what is known of a file."""
+        with contextlib.suppress(sqlite3.Error), self._db:
+            self._db.execute("DELETE FROM measured WHERE url = ?", (url,))
+
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+
+def forget(url: str) -> None:
+    """Drop a file from the user's cache: its content changed, though size and time did not."""
+    with contextlib.closing(ScanCache()) as cache:
+        cache.forget(url)
 
 
 def _encode(result: Result) -> dict[str, Any]:
@@ -93,7 +117,12 @@ def _encode(result: Result) -> dict[str, Any]:
     return record
 
 
-def _decode(record: dict[str, Any]) -> Result:
-    if "reason" in record:
-        return Failure(**record)
-    return Measurement(**{**record, "rms_db": base64.b85decode(record["rms_db"])})
+def _decode(text: str) -> Result | None:
+    """Return a stored result; None where it is damaged."""
+    try:
+        record = json.loads(text)
+        if "reason" in record:
+            return Failure(**record)
+        return Measurement(**{**record, "rms_db": base64.b85decode(record["rms_db"])})
+    except (ValueError, TypeError, KeyError):
+        return None

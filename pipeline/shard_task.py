@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from manifests import store
+from manifests.audio import AudioError
 from manifests.canonical import canonical_json, pretty_json, sha256_lines
 from manifests.errors import ManifestError
 from manifests.example import FORMAT_VERSION
@@ -23,7 +24,7 @@ from manifests.shard import ShardEntry, ShardSidecar, ShardWriter, iter_examples
 from manifests.shardset import read_sidecar
 from pipeline.audit import audit_example
 from pipeline.fingerprint import tools
-from pipeline.render import RenderOptions, render
+from pipeline.render import Rendered, RenderOptions, render
 
 PLAN_FOLDER: Final = ".plan"
 HEADER: Final = "plan.json"
@@ -83,7 +84,8 @@ def read_rows(out: str, number: int) -> list[PlanRow]:
     build = row_builder(PlanRow)
     name = rows_name(number)
     text = store.read_text(plan_url(out, name))
-    return [build(parse_json(line, name)) for line in text.splitlines()]
+    # Not splitlines(): tags and names may hold U+2028 or U+0085, which JSON does not escape.
+    return [build(parse_json(line, name)) for line in text.split("\n") if line]
 
 
 def shard_plan_sha256(header: PlanHeader, rows: list[PlanRow]) -> str:
@@ -115,7 +117,7 @@ def finished_shard(out: str, number: int, plan_sha256: str) -> ShardSidecar | No
         return None
     size = store.size_bytes(store.join(out, sidecar.file))
     fits = sidecar.plan_sha256 == plan_sha256 and sidecar.file == shard_name(number)
-    return sidecar if fits and size == sidecar.n_bytes else None
+    return sidecar if fits and size == sidecar.bytes else None
 
 
 def build_shard(out: str, number: int, audit: bool) -> ShardDone:
@@ -137,9 +139,15 @@ def build_shard(out: str, number: int, audit: bool) -> ShardDone:
     resumed = done is not None
     if done is None:
         _check_tools(header)
-        done = _write_shard(out, number, header, rows, plan_sha256, audit)
+        try:
+            done = _write_shard(out, number, header, rows, plan_sha256, audit)
+        except ManifestError as error:
+            if type(error) is ManifestError and isinstance(error.__cause__, OSError):
+                advice = "finished shards are kept: make room and run the same command again"
+                raise ManifestError(f"{error}; {advice}") from error
+            raise
     seconds = sum(row.music.duration_s for row in rows)
-    return ShardDone(number, done.n_examples, done.n_bytes, seconds, resumed)
+    return ShardDone(number, done.n_examples, done.bytes, seconds, resumed)
 
 
 def _check_tools(header: PlanHeader) -> None:
@@ -171,7 +179,7 @@ def _write_shard(
         file=name,
         domain=rows[0].domain,
         n_examples=len(rows),
-        n_bytes=n_bytes,
+        bytes=n_bytes,
         sha256=sha256,
         plan_sha256=plan_sha256,
         examples=tuple(entries),
@@ -187,13 +195,13 @@ def _write_tar(
     with path.open("wb") as file:
         writer = ShardWriter(file)
         for row in rows:
-            rendered = render(row, header.roots, header.options)
+            rendered = _render(row, header)
             offset, n_bytes = writer.add(row.key, rendered.files)
             entries.append(
                 ShardEntry(
                     key=row.key,
                     offset=offset,
-                    n_bytes=n_bytes,
+                    bytes=n_bytes,
                     member_bytes={ext: len(data) for ext, data in rendered.files.items()},
                     levels_db=rendered.levels_db,
                     record=rendered.example,
@@ -201,6 +209,16 @@ def _write_tar(
             )
         n_bytes, sha256 = writer.close()
     return entries, n_bytes, sha256
+
+
+def _render(row: PlanRow, header: PlanHeader) -> Rendered:
+    """Render a row; an error that names no file names the example."""
+    try:
+        return render(row, header.roots, header.options)
+    except AudioError:
+        raise
+    except (ManifestError, ValueError) as error:
+        raise ManifestError(f"{row.key} ({row.music.path}): {error}") from error
 
 
 def _audit(

@@ -7,6 +7,7 @@ import os
 import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from manifests import store
@@ -38,6 +39,17 @@ class Sources:
         return {"music": self.music, "noise": self.noise}
 
 
+def absolute_url(url: str) -> str:
+    """Return a local path with ``~`` expanded and made absolute; URLs as they are.
+
+    Workers on this or another machine may have another working directory, and shells expand ``~``
+    only at the beginning of a word, not in ``mtat=~/data``.
+    """
+    if not store.is_local(url) or "://" in url:
+        return url
+    return str(Path(os.path.expanduser(url)).absolute())  # noqa: PTH111 - ~nobody may stay
+
+
 def parse_named(values: Sequence[str], option: str) -> dict[str, str]:
     """Parse ``NAME=DIR`` values.
 
@@ -51,7 +63,7 @@ def parse_named(values: Sequence[str], option: str) -> dict[str, str]:
             raise UsageError(f"{option}: expected NAME=DIR, e.g. mtat=/data/mtat, got {value!r}")
         if name in named:
             raise UsageError(f"{option}: {name} is given twice")
-        named[name] = os.path.expanduser(url)  # noqa: PTH111 - a URL stays as it is
+        named[name] = absolute_url(url)
     return named
 
 
@@ -101,11 +113,13 @@ def identity_options(options: Mapping[str, Any]) -> dict[str, Any]:
     shown: dict[str, Any] = {}
     for name, value in sorted(options.items()):
         if name.endswith(("_file", "_csv")) and value:
-            found = store.exists(value)
-            value = (
-                "sha256:" + hashlib.sha256(store.read_bytes(value)).hexdigest()
-                if found
-                else posixpath.basename(value)
-            )
+            value = named_by_content(value)
         shown[name] = list(value) if isinstance(value, tuple) else value
     return shown
+
+
+def named_by_content(url: str) -> str:
+    """Return ``sha256:...`` of a file; the bare name of what is no file."""
+    if not store.exists(url):
+        return posixpath.basename(url)
+    return "sha256:" + hashlib.sha256(store.read_bytes(url)).hexdigest()

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Final
 
+from manifests.rows import SOURCE, TARGET
 from pipeline.planned import Plan
+
+LEAST_BATCH: Final = 2
+"""Batch statistics and pairs need two examples."""
 
 
 @dataclass(frozen=True)
@@ -38,28 +43,31 @@ def feeds(plan: Plan, topology: Topology) -> Verdict:
     examples, not of shards, so a half needs at least one global batch; up to ranks - 1 examples of
     a half are left over in each epoch.
     """
-    halves = Counter(row.domain for row in plan.rows if row.domain)
+    expected = (SOURCE, TARGET) if plan.config.has_halves else ()
+    halves: Counter[str] = Counter(dict.fromkeys(expected, 0))
+    halves.update(row.domain for row in plan.rows if row.domain)
     if not halves:
         return Verdict(True, "evaluation set: any number of ranks")
-    needed = topology.ranks * topology.batch_size
-    parts, enough = [], True
-    for domain, count in sorted(halves.items()):
-        per_rank, left_over = divmod(count, topology.ranks)
-        parts.append(
-            f"{domain} {per_rank:,} a rank ({per_rank // topology.batch_size} batches of "
-            f"{topology.batch_size}, {left_over} left over)"
-        )
-        if count < needed:
-            enough = False
-            ranks = count // topology.batch_size
-            parts.append(
-                f"too few: {count} for a global batch of {needed}; "
-                f"use at most {ranks} ranks of {topology.batch_size}, "
-                f"or batches of at most {count // topology.ranks}"
-                if ranks
-                else f"too few: {count} for a global batch of {needed}; "
-                f"use batches of at most {count // topology.ranks}"
-            )
+    parts = [_half(name, count, topology) for name, count in sorted(halves.items())]
+    enough = all(count >= topology.ranks * topology.batch_size for count in halves.values())
     verdict = "feeds" if enough else "does not feed"
     shape = f"{topology.nodes} x {topology.gpus} ranks x {topology.workers} workers"
     return Verdict(enough, f"{verdict} {shape}: {'; '.join(parts)}")
+
+
+def _half(name: str, count: int, topology: Topology) -> str:
+    per_rank, left_over = divmod(count, topology.ranks)
+    batches = per_rank // topology.batch_size
+    needed = topology.ranks * topology.batch_size
+    text = (
+        f"{name} {per_rank:,} a rank ({batches} batches of {topology.batch_size}, "
+        f"{left_over} left over)"
+    )
+    if count >= needed:
+        return text
+    text += f"; too few: {count} for a global batch of {needed}"
+    if ranks := count // topology.batch_size:
+        text += f"; use at most {ranks} ranks of {topology.batch_size}"
+    if per_rank >= LEAST_BATCH:
+        text += f"{', or' if ranks else '; use'} batches of at most {per_rank}"
+    return text

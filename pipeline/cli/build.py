@@ -16,8 +16,9 @@ from pipeline.cli.set_options import set_options
 from pipeline.cli.text import build_lines, human_bytes, plan_lines
 from pipeline.planned import Plan
 from pipeline.progress import reporter
+from pipeline.reject_limit import check_rejects
+from pipeline.sources import absolute_url
 from pipeline.stages.build import BuildSummary, build_set
-from pipeline.stages.plan import check_rejects
 from pipeline.suite_spec import suite_names
 
 
@@ -58,8 +59,9 @@ def build_shards(ctx: click.Context, /, as_json: bool, out: str, **values: Any) 
     request = make_request(values, explicit_options(ctx))
     show = reporter(quiet=as_json)
     plans, left_out = make_plans(request, show)
-    for plan in plans.values():
+    for plan in plans.values():  # all of a suite before the first is rendered
         check_rejects(plan, request.run.max_reject_percent)
+    out = absolute_url(out)
     summaries = []
     for (k, role), plan in plans.items():
         if not as_json:

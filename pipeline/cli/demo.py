@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
+from manifests.canonical import pretty_json
 from pipeline.cli.options import as_json, cores
-from pipeline.demo import write_demo_corpora
+from pipeline.demo import plan_demo_corpora, write_demo_corpora
 from pipeline.progress import reporter
 
 
@@ -24,24 +25,19 @@ def demo_corpora(directory: Path, seed: int, jobs: int | None, as_json: bool) ->
     The music's tags can be heard, some files are broken on purpose, and twenty unlabelled
     recordings stand in for real video sound. The same seed gives the same files.
     """
-    import json
-
-    with reporter(quiet=as_json).track("demo corpora", 1, "parts") as advance:
-        state = {"share": 0.0}
-
-        def progress(done: int, total: int) -> None:
-            share = done / max(total, 1)
-            advance(share - state["share"])
-            state["share"] = share
-
-        summary = write_demo_corpora(directory, seed=seed, jobs=jobs or cores(), progress=progress)
+    total = sum(len(plan.files) for plan in plan_demo_corpora(seed))
+    with reporter(quiet=as_json).track("demo corpora", total, "files") as advance:
+        summary = write_demo_corpora(
+            directory, seed=seed, jobs=jobs or cores(), progress=lambda _done, _total: advance(1)
+        )
     if as_json:
         corpora = {
             name: {"files": n, "seconds": round(s, 1), "bytes": b}
             for name, (n, s, b) in summary.corpora.items()
         }
         rejects = [list(reject) for reject in summary.expected_rejects]
-        click.echo(json.dumps({"corpora": corpora, "expected_rejects": rejects}, indent=1))
+        record = {"corpora": corpora, "expected_rejects": rejects}
+        click.echo(pretty_json(record), nl=False)
         return
     for name, (n_files, seconds, n_bytes) in summary.corpora.items():
         click.echo(f"{name}: {n_files} files, {seconds / 60:.1f} min, {n_bytes / 1e6:.1f} MB")

@@ -19,7 +19,10 @@ def doctor(ctx: click.Context, /, as_json: bool) -> None:
     """
     findings = examine()
     if as_json:
-        record = {f.name: {"found": f.found, "ok": f.ok, "hint": f.hint} for f in findings}
+        record = {
+            f.name: {"found": f.found, "ok": f.ok, "optional": f.optional, "hint": f.hint}
+            for f in findings
+        }
         click.echo(pretty_json(record), nl=False)
     else:
         width = max(len(f.name) for f in findings)

@@ -47,6 +47,8 @@ class PrepGroup(click.Group):
             ctx.exit(2 if isinstance(error, UsageError) else 1)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
+        except BrokenPipeError:  # the reader went, as in `prep plan | head`; click ends quietly
+            raise
         except KeyboardInterrupt:
             click.echo("prep: interrupted; run the same command again to go on", err=True)
             ctx.exit(130)
@@ -54,7 +56,7 @@ class PrepGroup(click.Group):
             if ctx.params.get("debug"):
                 raise
             kind = type(error).__name__
-            click.echo(f"prep: unexpected {kind}: {error}; --debug shows where", err=True)
+            click.echo(f"prep: unexpected {kind}: {error}; 'prep --debug' shows where", err=True)
             ctx.exit(1)
 
 

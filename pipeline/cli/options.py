@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -46,21 +48,38 @@ def _load_config(ctx: click.Context, _: click.Parameter, value: str | None) -> N
     if value is None:
         return
     try:
-        record = tomllib.loads(Path(value).read_text(encoding="utf-8"))
+        record = tomllib.loads(Path(value).expanduser().read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"--config {value}: expected a TOML file: {error}") from error
     by_option = {
-        name.lstrip("-"): parameter.name or ""
+        name.lstrip("-").replace("-", "_"): parameter
         for parameter in ctx.command.params
         for name in (*parameter.opts, parameter.name or "")
+        if parameter.name != "config"
     }
     defaults = {}
     for key, given in record.items():
-        name = by_option.get(key) or by_option.get(key.replace("_", "-"))
-        if not name:
-            raise UsageError(f"--config {value}: unknown option {key!r}; see --help for the names")
-        defaults[name] = given
+        parameter = by_option.get(key.replace("-", "_"))
+        if parameter is None or parameter.name is None:
+            raise UsageError(
+                f"--config {value}: expected names of options as --help shows them, got {key!r}"
+            )
+        defaults[parameter.name] = _config_value(f"--config {value}: {key}", parameter, given)
     ctx.default_map = {**(ctx.default_map or {}), **defaults}
+
+
+def _config_value(name: str, parameter: click.Parameter, given: Any) -> Any:
+    """Return a TOML value as click wants it: a list for what may be repeated, else one value."""
+    flag = bool(getattr(parameter, "is_flag", False))
+    if isinstance(given, dict) or isinstance(given, bool) != flag:
+        raise UsageError(
+            f"{name}: expected {'true or false' if flag else 'a value'}, got {given!r}"
+        )
+    if parameter.multiple:
+        return [str(item) for item in given] if isinstance(given, list) else [str(given)]
+    if isinstance(given, list):  # --noises = [1, 2, 4]
+        return ",".join(str(item) for item in given)
+    return given
 
 
 config_file = click.option(
@@ -97,26 +116,29 @@ def parse_snrs(values: Sequence[str]) -> tuple[float, ...]:
     """Parse ``--snr`` values: numbers in dB, ``START:STOP:STEP`` with both ends, or commas.
 
     Raises:
-        UsageError: not a number, or a range that never ends.
+        UsageError: not a number, or a range that never ends or has over a hundred values.
     """
     snrs: list[float] = []
     for value in ",".join(str(v) for v in values).split(","):
-        parts = value.split(":")
         try:
-            numbers = [float(part) for part in parts]
+            numbers = [float(part) for part in value.split(":")]
         except ValueError:
             numbers = []
-        if len(numbers) == 1:
-            snrs += numbers
-        elif len(numbers) == 3 and numbers[2] != 0 and (numbers[1] - numbers[0]) / numbers[2] >= 0:
-            start, stop, step = numbers
-            count = int((stop - start) / step + 1e-9)
-            snrs += [round(start + step * i, 2) for i in range(count + 1)]
-        else:
+        found = numbers if len(numbers) == 1 else _snr_range(numbers)
+        if not found or not all(math.isfinite(snr) for snr in found):
             raise UsageError(
                 f"--snr: expected dB or START:STOP:STEP, e.g. 10:-10:-5, got {value!r}"
             )
-    return tuple(snrs)
+        snrs += found
+    return tuple(snr + 0.0 for snr in snrs)  # no -0.0: it has 0.0's name
+
+
+def _snr_range(numbers: Sequence[float]) -> list[float]:
+    if len(numbers) != 3 or not all(math.isfinite(number) for number in numbers) or not numbers[2]:
+        return []
+    start, stop, step = numbers
+    steps = (stop - start) / step + 1e-9
+    return [round(start + step * i, 2) for i in range(int(steps) + 1)] if 0 <= steps < 100 else []
 
 
 def parse_noise_counts(value: str) -> tuple[int, ...]:
@@ -132,6 +154,21 @@ def parse_noise_counts(value: str) -> tuple[int, ...]:
     if not counts or any(k not in (1, 2, 4) for k in counts) or len(set(counts)) != len(counts):
         raise UsageError(f"--noises: expected 1, 2 or 4, or a list such as 1,2,4, got {value}")
     return counts
+
+
+def expanded(path: str | None) -> str | None:
+    """Return a path with ``~`` expanded, as shells do it only at the beginning of a word."""
+    return path and os.path.expanduser(path)  # noqa: PTH111 - a URL stays as it is
+
+
+def check_scheduler(engine: str, scheduler: str | None) -> None:
+    """Refuse a scheduler that would not be used.
+
+    Raises:
+        UsageError: ``--scheduler`` without ``--engine dask``.
+    """
+    if scheduler is not None and engine != "dask":
+        raise UsageError(f"--scheduler {scheduler}: expected --engine dask beside it, got {engine}")
 
 
 def cores() -> int:

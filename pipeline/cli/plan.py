@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import click
 
 from manifests.canonical import pretty_json
+from manifests.errors import ManifestError
 from pipeline.cli.build import explicit_options, suite_option
 from pipeline.cli.options import apply, as_json
 from pipeline.cli.requests import make_plans, make_request
@@ -15,6 +17,7 @@ from pipeline.cli.set_options import set_options
 from pipeline.cli.text import estimated_bytes, human_bytes, plan_lines, tag_lines
 from pipeline.planned import Plan
 from pipeline.progress import reporter
+from pipeline.reject_limit import check_rejects
 from pipeline.topology import Topology, feeds
 
 
@@ -64,15 +67,18 @@ def plan_command(
     """Show what build-shards would build: examples, hours, disk, tags, rejects.
 
     Also whether the sets feed --nodes x --gpus ranks with --workers each evenly; exit status 1
-    where one of these is given and a training set does not.
+    where one of these is given and a training set does not, or where build-shards would stop at
+    --max-reject-percent.
     """
     request = make_request(values, explicit_options(ctx))
     plans, left_out = make_plans(request, reporter(quiet=as_json))
     topology = Topology(nodes, gpus, workers, batch_size)
     verdicts = {key: feeds(plan, topology) for key, plan in plans.items()}
+    stops = _stops(plans.values(), request.run.max_reject_percent)
     if as_json:
         sets = [{**_record(plan), "feeds": verdicts[key].line} for key, plan in plans.items()]
-        click.echo(pretty_json({"sets": sets, "left_out": left_out}), nl=False)
+        record = {"sets": sets, "left_out": left_out, "stops": stops}
+        click.echo(pretty_json(record), nl=False)
     else:
         for key, plan in plans.items():
             click.echo("\n".join([*plan_lines(plan), f"  {verdicts[key].line}"]))
@@ -84,9 +90,22 @@ def plan_command(
         if len(plans) > 1:
             total = sum(estimated_bytes(plan) for plan in plans.values())
             click.echo(f"{len(plans)} sets, about {human_bytes(total)}")
+        for line in stops:
+            click.echo(f"build-shards would stop: {line}")
     asked = {"nodes", "gpus", "workers", "batch_size"} & explicit_options(ctx)
-    if asked and not all(verdict.enough for verdict in verdicts.values()):
+    if stops or (asked and not all(verdict.enough for verdict in verdicts.values())):
         ctx.exit(1)
+
+
+def _stops(plans: Iterable[Plan], max_reject_percent: float) -> list[str]:
+    """Return why build-shards would not begin, each reason once."""
+    lines = []
+    for plan in plans:
+        try:
+            check_rejects(plan, max_reject_percent)
+        except ManifestError as error:
+            lines.append(str(error))
+    return list(dict.fromkeys(lines))
 
 
 def _record(plan: Plan) -> dict[str, Any]:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from manifests.errors import UsageError
-from pipeline.cli.options import cores, parse_noise_counts, parse_snrs
+from pipeline.cli.options import (
+    check_scheduler,
+    cores,
+    expanded,
+    parse_noise_counts,
+    parse_snrs,
+)
 from pipeline.config import DEFAULT_SNRS_DB, RunOptions, SetConfig
 from pipeline.corpora import CORPORA
 from pipeline.planned import Plan
 from pipeline.progress import Reporter
 from pipeline.sources import Sources, make_sources
 from pipeline.stages.prepare import plan_single, plan_suite
-from pipeline.suite_spec import load_suite_spec
+from pipeline.suite_spec import SuiteSpec, load_suite_spec
 from pipeline.tags import TagFilter
 
 
@@ -28,6 +34,7 @@ class Request:
     run: RunOptions
     noise_counts: tuple[int, ...]
     suite: str | None
+    explicit: frozenset[str] = frozenset()
 
 
 def make_request(values: Mapping[str, Any], explicit: set[str]) -> Request:
@@ -42,6 +49,8 @@ def make_request(values: Mapping[str, Any], explicit: set[str]) -> Request:
     """
     options = {o.name for module in CORPORA.values() for o in module.OPTIONS}
     given = {n: values[n] for n in options if values.get(n) not in (None, ())}
+    given |= {n: expanded(path) for n, path in given.items() if n.endswith(("_file", "_csv"))}
+    check_scheduler(values["engine"], values["scheduler"])
     sources = make_sources(values["music"], values["noise"], values["metadata"], given)
     counts = parse_noise_counts(values["noises"])
     suite = values.get("suite")
@@ -64,12 +73,13 @@ def make_request(values: Mapping[str, Any], explicit: set[str]) -> Request:
     run = {f.name: values[f.name] for f in fields(RunOptions) if values.get(f.name) is not None}
     run["jobs"] = values["jobs"] or cores()
     tags = TagFilter(
-        select=values["tags"],
+        select=expanded(values["tags"]),
         min_clips=values["min_tag_clips"],
-        merge=values["merge_tags"],
+        merge=expanded(values["merge_tags"]),
         drop=tuple(values["drop_tag"]),
     )
-    return Request(sources, SetConfig(**named), tags, RunOptions(**run), counts, suite)
+    config, run_options = SetConfig(**named), RunOptions(**run)
+    return Request(sources, config, tags, run_options, counts, suite, frozenset(explicit))
 
 
 def _check_suite_options(explicit: set[str]) -> None:
@@ -77,6 +87,17 @@ def _check_suite_options(explicit: set[str]) -> None:
     if fixed:
         shown = ", ".join("--" + name.replace("_", "-") for name in sorted(fixed))
         raise UsageError(f"{shown}: fixed by --suite; leave it out, or build a single set")
+
+
+def _own_shard_size(spec: SuiteSpec, request: Request) -> SuiteSpec:
+    """Let ``--examples-per-shard`` win over the suite, where it is given."""
+    if "examples_per_shard" not in request.explicit:
+        return spec
+    sets = {
+        role: {name: value for name, value in values.items() if name != "examples_per_shard"}
+        for role, values in spec.sets.items()
+    }
+    return replace(spec, sets=sets)
 
 
 def make_plans(
@@ -92,7 +113,7 @@ def make_plans(
         )
         return {(request.config.noises, ""): plan}, []
     plans, left_out = plan_suite(
-        load_suite_spec(request.suite),
+        _own_shard_size(load_suite_spec(request.suite), request),
         request.config,
         request.sources,
         request.tag_filter,

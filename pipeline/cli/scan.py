@@ -8,14 +8,25 @@ from typing import Any
 import click
 
 from manifests.canonical import pretty_json
+from manifests.errors import UsageError
 from manifests.rows import Clip, Reject
 from manifests.tables import write_table
-from pipeline.cli.options import apply, as_json, config_file, cores, decoder, metadata, run_options
+from pipeline.cli.options import (
+    apply,
+    as_json,
+    check_scheduler,
+    config_file,
+    cores,
+    decoder,
+    expanded,
+    metadata,
+    run_options,
+)
 from pipeline.cli.set_options import corpus_options
 from pipeline.cli.text import counted
 from pipeline.corpora import CORPORA
 from pipeline.progress import reporter
-from pipeline.sources import parse_named
+from pipeline.sources import absolute_url, parse_named
 from pipeline.stages.scan import Scan, ScanOptions, scan
 
 
@@ -45,6 +56,8 @@ def scan_command(
     With -o TABLE.parquet the rejects go to TABLE.rejects.parquet. What was decoded is remembered
     by path, size and time, so a second scan only reads new files.
     """
+    check_scheduler(values["engine"], values["scheduler"])
+    tables = _table_names(output)
     options = ScanOptions(
         with_audio=not no_audio,
         decoder=decoder,
@@ -56,15 +69,31 @@ def scan_command(
         corpus,
         root,
         metadata=parse_named(metadata, "--metadata").get(corpus),
-        corpus_options={k: v for k, v in values.items() if v not in (None, ())},
+        corpus_options={
+            name: expanded(value) if name.endswith(("_file", "_csv")) else value
+            for name, value in values.items()
+            if value not in (None, ())
+        },
         options=options,
         reporter=reporter(quiet=as_json),
     )
-    if output:
-        stem, suffix = output.rsplit(".", 1) if "." in output else (output, "parquet")
-        write_table(f"{stem}.{suffix}", found.clips, Clip)
-        write_table(f"{stem}.rejects.{suffix}", found.rejects, Reject)
-    click.echo(pretty_json(scan_record(found)) if as_json else "\n".join(scan_lines(found)))
+    if tables:
+        write_table(tables[0], found.clips, Clip)
+        write_table(tables[1], found.rejects, Reject)
+    if as_json:
+        click.echo(pretty_json(scan_record(found)), nl=False)
+    else:
+        click.echo("\n".join(scan_lines(found)))
+
+
+def _table_names(output: str | None) -> tuple[str, str] | None:
+    """Return the names of the tables of clips and of rejects; refused before hours of scanning."""
+    if output is None:
+        return None
+    stem, dot, suffix = absolute_url(output).rpartition(".")
+    if not dot or suffix not in ("parquet", "csv"):
+        raise UsageError(f"-o {output}: expected a name that ends in .parquet or .csv")
+    return f"{stem}.{suffix}", f"{stem}.rejects.{suffix}"
 
 
 def scan_record(found: Scan) -> dict[str, Any]:

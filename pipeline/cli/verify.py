@@ -7,13 +7,14 @@ from dataclasses import asdict
 import click
 
 from manifests.canonical import pretty_json
+from manifests.shardset import sets_of
 from pipeline.cli.options import as_json, cores
 from pipeline.progress import reporter
 from pipeline.stages.verify import verify_set
 
 
 @click.command("verify")
-@click.argument("sets", nargs=-1, required=True, metavar="SET...")
+@click.argument("sets", nargs=-1, required=True, metavar="SET|SUITE...")
 @click.option("--files-only", is_flag=True, help="Compare file hashes only; decode nothing.")
 @click.option("--jobs", type=click.IntRange(1), help="Worker processes.  [default: cores]")
 @as_json
@@ -32,7 +33,9 @@ def verify_command(
     """
     show = reporter(quiet=as_json)
     verdicts = [
-        verify_set(url, files_only=files_only, jobs=jobs or cores(), reporter=show) for url in sets
+        verify_set(url, files_only=files_only, jobs=jobs or cores(), reporter=show)
+        for given in sets
+        for url in sets_of(given)
     ]
     if as_json:
         click.echo(pretty_json([asdict(verdict) for verdict in verdicts]), nl=False)

@@ -107,7 +107,8 @@ def plan_mtat(seed: int) -> CorpusPlan:
     ragged = next(
         c for c in clips if c.song.split == "train" and not c.breakage and len(c.tags) > 3
     )
-    missing = _Clip(clips[-1].clip_id + 7, clips[-1].song, 290, clips[-1].tags)
+    tested = next(c for c in clips if c.song.split == "test")
+    missing = _Clip(clips[-1].clip_id + 7, tested.song, 32 * _WINDOW_S, tested.tags)
     texts = {
         "annotations_final.csv": _annotations((*clips, missing), ragged),
         "clip_info_final.csv": _clip_info((*clips, missing)),

@@ -23,8 +23,8 @@ from manifests.signal import QUIETEST_DBFS
 from pipeline.band import band_limit_hz
 from pipeline.choose import Excerpt, NoisePool, draw_excerpts, lowest_levels_db
 from pipeline.config import SetConfig
-from pipeline.corpora import corpus
 from pipeline.planned import Plan
+from pipeline.reject_limit import commonest_reasons, counted_rejects
 from pipeline.stages.scan import Scan
 from pipeline.tags import TagVocabulary
 
@@ -41,7 +41,6 @@ def plan_set(
     vocabulary: TagVocabulary,
     *,
     band_hz: float | None,
-    leave_out: Collection[str] = (),
 ) -> Plan:
     """Plan one set.
 
@@ -51,7 +50,6 @@ def plan_set(
         noise: scans of its noise corpora; empty for real recordings.
         vocabulary: tags to keep.
         band_hz: band limit, resolved over the suite (see ``resolve_band_hz``).
-        leave_out: keys not to use, so that sets of a suite that share music hold the same keys.
 
     Raises:
         ManifestError: no clip of the split, or no example is left.
@@ -62,27 +60,64 @@ def plan_set(
     if config.noise:
         _expect_clips(noise_clips, "noise", config.noise, config.noise_split, noise)
     rejects = [*_split_rejects(music, config.split), *_split_rejects(noise, config.noise_split)]
-    n_listed = Counter(c.corpus for c in [*clips, *noise_clips])
-    n_listed.update(r.corpus for r in rejects)
+    here = counted_rejects(rejects)
+    elsewhere = [(s.corpus, len(counted_rejects(s.rejects) - here)) for s in (*music, *noise)]
+    rejects += [reject for clip in noise_clips for reject in _short_noise(clip, config)]
     drafts = []
     pool = NoisePool(noise_clips, config) if config.noise else None
     for clip in clips:
         drafts += _plan_clip(clip, config, pool, vocabulary, rejects)
-    kept = [row for row in drafts if row.key not in leave_out]
-    rows = assign_shards(kept, config)
+    _expect_unique(drafts)
+    rows = assign_shards(drafts, config)
     if not rows:
-        reasons = Counter(reject.reason for reject in rejects).most_common(3)
-        raise ManifestError(f"{config.name}: expected examples to build, got none; {reasons}")
+        raise ManifestError(
+            f"{config.name}: expected examples to build, got none: {commonest_reasons(rejects)}"
+        )
     return Plan(
         config=config,
         band_hz=band_hz,
         rows=rows,
         rejects=tuple(rejects),
-        n_listed=dict(n_listed),
+        n_listed=_summed((s.corpus, len(s.clips) + len(s.rejects)) for s in (*music, *noise)),
+        rejected_elsewhere=_summed(elsewhere),
         vocabulary=vocabulary,
         notes=tuple(f"{s.corpus}: {note}" for s in (*music, *noise) for note in s.notes),
         licences={s.corpus: s.licence for s in (*music, *noise)},
     )
+
+
+def restricted(plan: Plan, keys: Collection[str], limit: int | None) -> Plan:
+    """Return a plan that holds only some keys, at most ``limit`` of them, in shards anew.
+
+    So that sets of a suite that share music hold the same keys: what one of them rejects, under its
+    noise, all of them leave out.
+
+    Raises:
+        ManifestError: no key is left.
+    """
+    config = replace(plan.config, limit=limit)
+    kept = [row for row in plan.rows if row.key in keys]
+    if not kept:
+        raise ManifestError(
+            f"{config.name}: expected examples that all sets on {', '.join(config.music)} "
+            f"{config.split} can hold, got none: {commonest_reasons(plan.rejects)}"
+        )
+    lost = len(plan.rows) - len(kept)
+    note = f"{config.name}: {lost} examples left out, as other sets on the same music reject them"
+    notes = (*plan.notes, *([note] if lost else []))
+    return replace(plan, config=config, rows=assign_shards(kept, config), notes=notes)
+
+
+def _expect_unique(drafts: Iterable[PlanRow]) -> None:
+    """Refuse two clips with one key: 8 hex digits of a hash tell clips of one slug apart."""
+    paths: dict[str, str] = {}
+    for row in drafts:
+        other = paths.setdefault(row.key, row.music.path)
+        if other != row.music.path:
+            raise ManifestError(
+                f"{row.music.path}: expected a key of its own, got that of {other} ({row.key}); "
+                "rename one of the files"
+            )
 
 
 def resolve_band_hz(
@@ -92,14 +127,24 @@ def resolve_band_hz(
     return band_limit_hz(config, [list(s.clips) for s in (*music, *noise)])
 
 
+def _summed(counts: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """Add up counts by corpus: one may serve as music and as noise."""
+    summed: dict[str, int] = {}
+    for name, count in counts:
+        summed[name] = summed.get(name, 0) + count
+    return summed
+
+
 def _expect_clips(
     clips: Sequence[Clip], role: str, names: Sequence[str], split: str, scans: Sequence[Scan]
 ) -> None:
     if not clips:
         found = Counter(clip.split for s in scans for clip in s.clips)
+        reasons = commonest_reasons(reject for s in scans for reject in s.rejects)
         raise ManifestError(
             f"{', '.join(names)}: expected {role} clips of split {split}, got none; "
             f"usable clips by split: {dict(found) or 'none'}"
+            + (f"; rejects: {reasons}" if reasons else "")
         )
 
 
@@ -125,7 +170,7 @@ def _plan_clip(
         detail = f"expected at least {config.min_duration_s:.3f} s, {found}"
         rejects.append(_plan_reject(clip, "too-short", detail))
         return []
-    rows = []
+    rows, too_quiet = [], False
     for excerpt in draw_excerpts(clip, config):
         noises = pool.draw(excerpt.key, excerpt.span.n_samples) if pool else ()
         if pool and len(noises) < config.noises:
@@ -140,12 +185,19 @@ def _plan_clip(
                 f"got {lowest_db:.0f} dBFS after the gain that keeps the loudest mix from clipping"
             )
             rejects.append(_plan_reject(clip, "too-quiet", f"{excerpt.key}: {detail}"))
+            too_quiet = True
             continue
         rows.append(_row(excerpt, noises, config, vocabulary))
-    if not rows and not (rejects and rejects[-1].clip_id == clip.clip_id):
+    if not rows and not too_quiet:
         detail = "expected a span with sound in half of it, got none"
         rejects.append(_plan_reject(clip, "inactive", detail))
     return rows
+
+
+def _short_noise(clip: Clip, config: SetConfig) -> Iterator[Reject]:
+    if clip.duration_s < config.min_noise_s:
+        expected = f"expected at least {config.min_noise_s:.3f} s (--min-noise-s)"
+        yield _plan_reject(clip, "too-short", f"{expected}, got {clip.duration_s:.3f} s")
 
 
 def _plan_reject(clip: Clip, reason: str, detail: str) -> Reject:
@@ -197,39 +249,3 @@ def assign_shards(drafts: Sequence[PlanRow], config: SetConfig) -> tuple[PlanRow
             rows.append(replace(row, shard=shard + position // config.examples_per_shard))
         shard += -(-len(half) // config.examples_per_shard)
     return tuple(rows)
-
-
-def reject_share(plan: Plan) -> dict[str, tuple[int, int]]:
-    """Return (rejects that count, clips listed) by corpus.
-
-    Clips that are known to be broken upstream do not count, nor, where a corpus loses files by its
-    nature (AudioSet), those that are missing.
-    """
-    shares = {}
-    for name, listed in plan.n_listed.items():
-        ignored = {"known-broken"} | ({"missing"} if corpus(name).MISSING_IS_NORMAL else set())
-        counted = {
-            (r.path, r.clip_id or r.detail)
-            for r in plan.rejects
-            if r.corpus == name and r.reason not in ignored
-        }
-        shares[name] = (len(counted), listed)
-    return shares
-
-
-def check_rejects(plan: Plan, max_reject_percent: float) -> None:
-    """Stop before rendering where too much of a corpus is unusable.
-
-    Raises:
-        ManifestError: with the counts by reason and the first file of each.
-    """
-    for name, (n_rejects, listed) in reject_share(plan).items():
-        if n_rejects > max_reject_percent / 100.0 * listed:
-            of_corpus = [r for r in plan.rejects if r.corpus == name]
-            reasons = Counter(r.reason for r in of_corpus)
-            first = {r.reason: r.detail for r in reversed(of_corpus)}
-            shown = "; ".join(f"{n} {why} (e.g. {first[why]})" for why, n in reasons.most_common(4))
-            raise ManifestError(
-                f"{name}: expected at most {max_reject_percent:g} % rejects, got {n_rejects} of "
-                f"{listed} clips: {shown}. Mend the copy or raise --max-reject-percent"
-            )

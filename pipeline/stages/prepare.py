@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,11 +10,11 @@ from manifests.errors import UsageError
 from pipeline.config import RunOptions, SetConfig
 from pipeline.planned import Plan
 from pipeline.progress import Reporter
-from pipeline.sources import Sources, corpus_defaults, identity_options
-from pipeline.stages.plan import plan_set, resolve_band_hz
+from pipeline.sources import Sources, corpus_defaults, identity_options, named_by_content
+from pipeline.stages.plan import plan_set, resolve_band_hz, restricted
 from pipeline.stages.scan import Scan, ScanOptions, scan
 from pipeline.suite_spec import SuiteSpec
-from pipeline.tags import TagFilter, TagVocabulary, build_vocabulary
+from pipeline.tags import ALL, FIXED_LISTS, TagFilter, TagVocabulary, build_vocabulary
 
 Scans = Mapping[tuple[str, str], Scan]
 """Scans by role and corpus name."""
@@ -63,12 +62,25 @@ def with_corpus_options(config: SetConfig, sources: Sources) -> SetConfig:
     return replace(config, corpus_options=identity_options(chosen))
 
 
+def identity_of_tags(tag_filter: TagFilter) -> dict[str, Any]:
+    """Return what was asked of the tags as it goes into a set's identity."""
+    select, merge = tag_filter.select, tag_filter.merge
+    by_name = select is None or select == ALL or select in FIXED_LISTS
+    return {
+        "select": select if by_name else named_by_content(str(select)),
+        "min_clips": tag_filter.min_clips,
+        "merge": named_by_content(merge) if merge else None,
+        "drop": sorted(tag_filter.drop),
+    }
+
+
 def plan_single(
     config: SetConfig, sources: Sources, tag_filter: TagFilter, run: RunOptions, reporter: Reporter
 ) -> Plan:
     """Scan and plan one set over all the given corpora."""
     config = replace(config, music=tuple(sources.music), noise=tuple(sources.noise))
     config = with_corpus_options(config, sources)
+    config = replace(config, tag_options=identity_of_tags(tag_filter))
     config = replace(config, name=config.name or default_name(config))
     scans = scan_sources(sources, decoder=config.decoder, run=run, reporter=reporter)
     music = [scans["music", name] for name in config.music]
@@ -113,6 +125,7 @@ def plan_suite(
     Raises:
         UsageError: no role can be built from the given corpora.
     """
+    base = replace(base, tag_options=identity_of_tags(tag_filter))
     scans = scan_sources(sources, decoder=base.decoder, run=run, reporter=reporter)
     configs, left_out = _role_configs(spec, base, sources)
     if not configs:
@@ -127,10 +140,12 @@ def plan_suite(
         for role, config in configs.items():
             music = [scans["music", name] for name in config.music]
             noise = [scans["noise", name] for name in config.noise]
-            vocabulary = vocabularies.setdefault(config.music, vocabulary_of(music, tag_filter))
-            named = replace(config, noises=k, name=f"{spec.name}-{role}-k{k}")
+            if config.music not in vocabularies:
+                vocabularies[config.music] = vocabulary_of(music, tag_filter)
+            vocabulary = vocabularies[config.music]
+            named = replace(config, noises=k, name=f"{spec.name}-{role}-k{k}", limit=None)
             plans[k][role] = plan_set(named, music, noise, vocabulary, band_hz=band_hz)
-    return _agree_on_keys(plans, scans), left_out
+    return agree_on_keys(plans, base.limit), left_out
 
 
 def _role_configs(
@@ -147,40 +162,32 @@ def _role_configs(
     return configs, left_out
 
 
-def _agree_on_keys(plans: dict[int, dict[str, Plan]], scans: Scans) -> dict[int, dict[str, Plan]]:
-    """Plan again where sets that share music would hold different keys.
+def agree_on_keys(
+    plans: Mapping[int, Mapping[str, Plan]], limit: int | None
+) -> dict[int, dict[str, Plan]]:
+    """Give sets that share music the same keys, and apply ``--limit`` to what they share.
 
     An example may be rejected under one noise corpus or number of noises and not under another;
     what one set leaves out, all sets of the same music leave out.
+
+    Args:
+        plans: plans without a limit, by number of noises and role.
+        limit: examples to keep in each, by smallest hash; None keeps all.
     """
-    by_music: dict[tuple[Any, ...], list[tuple[int, str]]] = defaultdict(list)
-    for k, roles in plans.items():
-        for role, plan in roles.items():
-            by_music[_music_of(plan.config)].append((k, role))
-    for members in by_music.values():
-        keys = [{row.key for row in plans[k][role].rows} for k, role in members]
-        if all(found == keys[0] for found in keys):
-            continue
-        common = keys[0].intersection(*keys[1:])
-        differing = keys[0].union(*keys[1:]) - common
-        for k, role in members:
-            plan = plans[k][role]
-            plans[k][role] = plan_set(
-                plan.config,
-                [scans["music", name] for name in plan.config.music],
-                [scans["noise", name] for name in plan.config.noise],
-                plan.vocabulary,
-                band_hz=plan.band_hz,
-                leave_out=differing,
-            )
-    return plans
+    common: dict[tuple[Any, ...], set[str]] = {}
+    for roles in plans.values():
+        for plan in roles.values():
+            keys = {row.key for row in plan.rows}
+            music = _music_of(plan.config)
+            common[music] = common[music] & keys if music in common else keys
+    return {
+        k: {
+            role: restricted(plan, common[_music_of(plan.config)], limit)
+            for role, plan in roles.items()
+        }
+        for k, roles in plans.items()
+    }
 
 
 def _music_of(config: SetConfig) -> tuple[Any, ...]:
-    return (
-        config.music,
-        config.split,
-        config.excerpt_s,
-        config.excerpts_per_track,
-        config.limit,
-    )
+    return config.music, config.split, config.excerpt_s, config.excerpts_per_track

@@ -19,8 +19,10 @@ from pipeline.corpora.files import FileTree
 from pipeline.engine import run_tasks
 from pipeline.progress import Reporter, SilentReporter
 from pipeline.scan_cache import Failure, Result, ScanCache
+from pipeline.sources import absolute_url
 
 FILES_PER_TASK: Final = 8
+UNREADABLE: Final = "unreadable"
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ def scan(
         UsageError: unknown corpus or option.
     """
     options = options or ScanOptions()
+    root = absolute_url(root)
     module = corpus(name)
     tree = FileTree(root)
     listing = module.list_clips(
@@ -136,7 +139,7 @@ def _measure_all(
             engine=options.engine,
             scheduler=options.scheduler,
         ):
-            cache.put(measured)
+            cache.put(m for m in measured if not _may_pass(m[2]))
             known.update({(url, stamp): result for url, stamp, result in measured})
             advance(len(measured))
     cache.close()
@@ -147,6 +150,11 @@ def _stamp(root: str, clip: Clip, version: str) -> str:
     """Return what tells that a file is still the one that was measured."""
     url = store.join(root, clip.path)
     return "|".join([*store.change_stamp(url), f"{clip.expected_s:g}", version])
+
+
+def _may_pass(result: Result) -> bool:
+    """Tell whether a failure may pass without the file's size or time changing."""
+    return isinstance(result, Failure) and result.reason == UNREADABLE
 
 
 def measure_files(

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from tarfile import BLOCKSIZE
 
 from manifests import store
 from manifests.errors import ManifestError
-from manifests.keys import check_file_name
-from manifests.shard import iter_examples
-from manifests.shardset import ShardSet, load_set
+from manifests.example import encode_sidecar
+from manifests.keys import SHARD_PATTERN, SIDECAR, check_file_name, sidecar_name
+from manifests.shard import ShardEntry, iter_examples
+from manifests.shardset import INDEX, ShardSet, load_set
 from pipeline.audit import audit_example
 from pipeline.engine import run_tasks
-from pipeline.finish import CHECKSUMS
+from pipeline.finish import CHECKSUMS, FILES
 from pipeline.progress import Reporter, SilentReporter
+from pipeline.sources import absolute_url
 
 
 @dataclass(frozen=True)
@@ -51,14 +54,18 @@ def verify_set(
     Raises:
         ManifestError: there is no set, or its index cannot be read.
     """
+    url = absolute_url(url)
     shard_set = load_set(url)
     hashes = read_checksums(url)
-    problems = [
-        f"{shard.file}: not in {CHECKSUMS}"
-        for shard in shard_set.index.shards
-        if shard.file not in hashes
-    ]
     shard_names = {shard.file for shard in shard_set.index.shards}
+    sidecar_names = {sidecar_name(number) for number in range(len(shard_names))}
+    expected = shard_names | sidecar_names | set(FILES) - {CHECKSUMS}
+    problems = [f"{name}: not in {CHECKSUMS}" for name in sorted(expected - hashes.keys())]
+    problems += [
+        f"{name}: a shard that {INDEX} does not list; readers of shard-*.tar would take it"
+        for name in store.list_names(url)
+        if SHARD_PATTERN.fullmatch(name) and name not in shard_names
+    ]
     for name, sha256 in hashes.items():
         if name not in shard_names:
             problems += _check_file(url, name, sha256)
@@ -114,12 +121,16 @@ def verify_shard(url: str, number: int, files_only: bool) -> tuple[list[str], in
         return [str(error)], 0
     if files_only or (problems and not store.exists(store.join(url, info.file))):
         return problems, 0
-    keys = []
+    keys, offset = [], 0
+    entries = {entry.key: entry for entry in sidecar.examples}
     try:
         with store.open_read(store.join(url, info.file)) as file:
             for key, files in iter_examples(file, info.file):
                 keys.append(key)
                 problems += _check_example(shard_set, number, key, files)
+                if key in entries:
+                    problems += _check_entry(f"{info.file}: {key}", entries[key], offset, files)
+                offset += _tar_bytes(files)
     except ManifestError as error:
         problems.append(str(error))
     expected = [entry.key for entry in sidecar.examples]
@@ -150,6 +161,23 @@ def _check_example(
     if unknown := set(example.tags) - set(index.tags):
         problems.append(f"{name}: tags {sorted(unknown)} are not in the set's vocabulary")
     return problems
+
+
+def _check_entry(name: str, entry: ShardEntry, offset: int, files: dict[str, bytes]) -> list[str]:
+    """Compare a shard's sidecar with what lies in the tar: readers seek by it."""
+    problems = []
+    place = (entry.offset, entry.bytes, entry.member_bytes)
+    found = (offset, _tar_bytes(files), {ext: len(data) for ext, data in files.items()})
+    if place != found:
+        problems.append(f"{name}: sidecar says offset, bytes, members {place}, the tar {found}")
+    if encode_sidecar(entry.record) != files.get(SIDECAR):
+        problems.append(f"{name}: sidecar of the shard says otherwise than {entry.key}.json")
+    return problems
+
+
+def _tar_bytes(files: dict[str, bytes]) -> int:
+    """Return what members take in a tar: a header each, and padding to whole blocks."""
+    return sum(BLOCKSIZE + -(-len(data) // BLOCKSIZE) * BLOCKSIZE for data in files.values())
 
 
 def _check_counts(shard_set: ShardSet, n_examples: int, files_only: bool) -> list[str]:

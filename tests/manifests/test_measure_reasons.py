@@ -1,0 +1,233 @@
+"""Every way a file can be unusable has a reason; no message holds a path of the machine."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from tiny_sounds import frame_offsets, mp3_bytes, tone, uneven_music, white, write
+
+from manifests import store
+from manifests.audio import AudioError
+from manifests.errors import ManifestError, UsageError
+from manifests.measure import measure
+
+NAME = "folder/file.wav"
+
+
+def reason_and_text(path: Path, name: str = NAME, expected_s: float = 0.0) -> tuple[str, str]:
+    with pytest.raises(AudioError) as caught:
+        measure(str(path), name, expected_s=expected_s)
+    text = str(caught.value)
+    assert text.startswith(f"{name}: ")
+    assert str(path.parent) not in text and "\n" not in text
+    return caught.value.reason, text.removeprefix(f"{name}: ")
+
+
+def put(folder: Path, data: bytes, name: str = "a.wav") -> Path:
+    path = folder / name
+    path.write_bytes(data)
+    return path
+
+
+def test_missing_and_empty(tmp_path: Path) -> None:
+    assert reason_and_text(tmp_path / "none.wav") == (
+        "missing",
+        "expected an audio file, found none",
+    )
+    (tmp_path / "folder.wav").mkdir()
+    assert reason_and_text(tmp_path / "folder.wav")[0] == "missing"
+    assert reason_and_text(put(tmp_path, b"")) == ("empty", "expected audio, got 0 bytes")
+    header_only = write(tmp_path / "b.wav", np.zeros(0))
+    assert reason_and_text(header_only) == ("empty", "expected audio, decoded 0 samples")
+
+
+def test_silence(tmp_path: Path) -> None:
+    zeros = write(tmp_path / "a.wav", np.zeros(8_000), 8_000)
+    assert reason_and_text(zeros) == (
+        "silent",
+        "expected a frame above -60 dBFS, got zeros only",
+    )
+    quiet = write(tmp_path / "b.wav", tone(400.0, 8_000, 8_000, peak=1e-3), 8_000)
+    assert reason_and_text(quiet)[1] == "expected a frame above -60 dBFS, got -63 dBFS"
+    dc = write(tmp_path / "c.wav", np.full(8_000, 0.25), 8_000)
+    assert reason_and_text(dc)[0] == "silent"
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_samples_that_are_no_numbers(tmp_path: Path, bad: float) -> None:
+    signal = white(100_000)
+    signal[90_000] = bad
+    path = write(tmp_path / "a.wav", signal, 8_000, "FLOAT")
+    assert reason_and_text(path) == ("not-finite", "expected finite samples, got NaN or infinity")
+
+
+def test_channels_that_overflow_or_cancel_out(tmp_path: Path) -> None:
+    signal = np.array([[1.7e308, 1.7e308], [math.inf, -math.inf]])
+    path = write(tmp_path / "a.wav", signal, 8_000, "DOUBLE")
+    assert reason_and_text(path)[0] == "not-finite"
+
+
+def test_absurd_levels(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.wav", white(8_000) * 1e200, 8_000, "DOUBLE")
+    reason, text = reason_and_text(path)
+    assert reason == "absurd-level"
+    assert text.startswith("expected a peak of at most 1e+06 of full scale, got 3.")
+    int16_scale = write(tmp_path / "b.wav", white(8_000) * 32_768, 8_000, "FLOAT")
+    assert measure(str(int16_scale), NAME).peak > 10_000
+
+
+@pytest.mark.parametrize("rate", [400, 3_999, 384_001, 2_000_000])
+def test_absurd_rates(tmp_path: Path, rate: int) -> None:
+    path = write(tmp_path / "a.wav", white(1_000), rate)
+    assert reason_and_text(path) == (
+        "absurd-rate",
+        f"expected 4000 to 384000 Hz, got {rate} Hz",
+    )
+
+
+@pytest.mark.parametrize("rate", [4_000, 384_000])
+def test_rates_at_the_edge_pass(tmp_path: Path, rate: int) -> None:
+    assert measure(str(write(tmp_path / "a.wav", white(1_000), rate)), NAME).source_rate == rate
+
+
+def test_too_many_channels(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.wav", white(65 * 100).reshape(-1, 65), 8_000)
+    assert reason_and_text(path) == ("undecodable", "expected at most 64 channels, got 65")
+
+
+def test_renamed(tmp_path: Path) -> None:
+    flac = write(tmp_path / "a.flac", white(1_000))
+    path = shutil.copy(flac, tmp_path / "b.wav")
+    assert reason_and_text(path, "x/b.WAV") == (
+        "renamed",
+        "expected WAV audio, got FLAC; rename it",
+    )
+    assert measure(str(path), "x/b.flac").source_format == "FLAC/PCM_16"
+    assert measure(str(path), "x/b.bin").source_samples == 1_000  # not an audio name at all
+
+
+def test_text(tmp_path: Path) -> None:
+    path = put(tmp_path, b"<html>404 not found</html>" * 10)
+    assert reason_and_text(path) == ("undecodable", "Format not recognised")
+
+
+@pytest.mark.parametrize(
+    ("name", "subtype", "said"),
+    [
+        ("a.wav", "PCM_16", "expected 400000 bytes of audio, got 199978"),
+        ("a.aiff", "PCM_16", "expected 400008 bytes of audio, got 199981"),
+        ("a.au", "PCM_16", "expected 400000 bytes of audio, got 199988"),
+        ("a.w64", "PCM_16", "expected 400104 bytes of audio, got 200052"),
+        ("a.rf64", "PCM_16", "expected 400096 bytes of audio, got 200044"),
+        ("a.flac", "PCM_16", "expected 200000 samples, the decoder stopped after 65536: "),
+        ("a.ogg", "VORBIS", "expected an Ogg stream with an end, got "),
+        ("a.opus", "OPUS", "expected an Ogg stream with an end, got "),
+        ("a.mp3", "MPEG_LAYER_III", "expected 200000 samples, decoded "),
+    ],
+)
+def test_cut_in_half(tmp_path: Path, name: str, subtype: str, said: str) -> None:
+    rate = 48_000
+    kind = {"a.opus": "OGG", "a.mp3": "MP3", "a.au": "AU", "a.rf64": "RF64"}.get(name)
+    path = tmp_path / name
+    soundfile.write(path, white(200_000), rate, subtype=subtype, format=kind)
+    assert measure(str(path), f"x/{name}").source_samples == 200_000
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    reason, text = reason_and_text(path, f"x/{name}")
+    assert reason == "truncated"
+    assert text.startswith(said)
+
+
+def test_an_ogg_without_an_end_passes_where_its_length_is_known(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.ogg", white(200_000), 44_100, "VORBIS")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    found_s = soundfile.info(path).duration
+    assert measure(str(path), "a.ogg", expected_s=found_s).source_samples > 0
+    assert reason_and_text(path, "a.ogg", expected_s=200_000 / 44_100)[0] == "truncated"
+
+
+@pytest.mark.parametrize("n_bytes", [0xFFFFFFFF, 0x7FFFF000, 0x7FFFFFFF])
+def test_a_wav_written_to_a_pipe_is_whole(tmp_path: Path, n_bytes: int) -> None:
+    """Its writer could not know the length; ffmpeg and sox put these in its place."""
+    path = write(tmp_path / "a.wav", white(10_000))
+    data = bytearray(path.read_bytes())
+    data[40:44] = n_bytes.to_bytes(4, "little")
+    path.write_bytes(data)
+    assert measure(str(path), NAME).source_samples == 10_000
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected_s", "whole"),
+    [(29.0, 29.1, True), (28.4, 29.0, False), (119.0, 120.0, True), (118.0, 120.0, False)],
+)
+def test_shorter_than_the_metadata_says(
+    tmp_path: Path, seconds: float, expected_s: float, whole: bool
+) -> None:
+    """More than 0.5 s, or 1 % above 60 s."""
+    path = write(tmp_path / "a.wav", white(round(seconds * 4_000)), 4_000)
+    if whole:
+        assert measure(str(path), NAME, expected_s=expected_s).source_rate == 4_000
+    else:
+        assert reason_and_text(path, expected_s=expected_s) == (
+            "truncated",
+            f"expected {expected_s:.1f} s by the metadata, got {seconds:.1f} s",
+        )
+
+
+def test_mp3_with_a_hole_and_without_its_header(tmp_path: Path) -> None:
+    data = mp3_bytes(uneven_music(441_000, 44_100), 44_100, "VARIABLE")
+    bare = put(tmp_path, data[417:], "a.mp3")  # the Xing frame: 128 kbps, 417 bytes
+    reason, text = reason_and_text(bare, "a.mp3")
+    assert reason == "truncated"
+    assert text.startswith("expected 442368 samples by its 384 frame headers, decoded ")
+    assert text.endswith("a VBR file without header: rewrite it with 'ffmpeg -c copy'")
+    holed = bytearray(data)
+    holed[len(data) // 3 : len(data) // 2] = bytes(len(data) // 2 - len(data) // 3)
+    assert reason_and_text(put(tmp_path, holed, "b.mp3"), "b.mp3")[0] in ("truncated", "damaged")
+
+
+def test_mp3_of_constant_rate_with_foreign_bytes_in_it_is_damaged(tmp_path: Path) -> None:
+    """Less than 1,024 bytes in one place: libmpg123 skips them and decodes on."""
+    data = mp3_bytes(uneven_music(441_000, 44_100), 44_100, "CONSTANT")
+    broken = bytearray(data)
+    for at in reversed(frame_offsets(data)[100:104]):
+        broken[at:at] = bytes(900)
+    assert reason_and_text(put(tmp_path, broken, "a.mp3"), "a.mp3") == (
+        "damaged",
+        f"3600 of {len(data) + 3_600} bytes belong to no MP3 frame",
+    )
+
+
+def test_a_file_that_may_not_be_read_is_a_reject(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "a.wav", white(100))
+
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", denied)
+    assert reason_and_text(path) == ("unreadable", "cannot be read: Permission denied")
+
+
+def test_a_remote_file_that_cannot_be_read_stops_the_scan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says nothing about the file, and the next scan may find the network back."""
+
+    def broken(url: str) -> None:
+        raise ManifestError(f"{url}: cannot be read: no network")
+
+    monkeypatch.setattr(store, "size_bytes", lambda url: 10)
+    monkeypatch.setattr(store, "open_read", broken)
+    with pytest.raises(ManifestError, match=r"a.wav: cannot be read: .* no network") as caught:
+        measure("memory://x/a.wav", "a.wav")
+    assert not isinstance(caught.value, AudioError)
+
+
+def test_refused_urls_stay_usage_errors() -> None:
+    with pytest.raises(UsageError, match="refused"):
+        measure("pipe:cat x", "x")

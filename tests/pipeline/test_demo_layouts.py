@@ -1,0 +1,76 @@
+"""Plans of all demo corpora, and the layouts of MUSAN and the recordings; nothing is rendered."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import pytest
+
+from manifests.errors import UsageError
+from pipeline.demo import plan_demo_corpora
+from pipeline.demo.audioset import plan_audioset
+from pipeline.demo.mtat import plan_mtat
+from pipeline.demo.musan import plan_musan
+from pipeline.demo.plans import NoiseContent
+from pipeline.demo.recordings import plan_recordings
+
+
+@pytest.mark.parametrize("seed", [0, 1, 7])
+def test_plans_hold_every_corpus_and_no_path_twice(seed: int) -> None:
+    plans = plan_demo_corpora(seed)
+    names = ["mtat", "mtg-jamendo", "audioset", "musan", "recordings"]
+    assert [plan.corpus for plan in plans] == names
+    for one in plans:
+        paths = [file.path for file in one.files] + list(one.texts)
+        assert len({path.lower() for path in paths}) == len(paths)
+        assert all(not path.startswith("/") and ".." not in path for path in paths)
+    assert plan_demo_corpora(seed) == plans
+
+
+def test_other_seeds_give_other_corpora() -> None:
+    assert plan_mtat(0).texts != plan_mtat(1).texts
+    assert plan_audioset(0).texts != plan_audioset(1).texts
+
+
+def test_a_negative_seed_is_refused() -> None:
+    with pytest.raises(UsageError, match="--seed: expected 0 or more, got -1"):
+        plan_demo_corpora(-1)
+
+
+def test_musan_has_official_names_and_a_file_without_licence() -> None:
+    musan = plan_musan(0)
+    folders = Counter(file.path.rsplit("/", 1)[0] for file in musan.files)
+    assert folders["noise/free-sound"] + folders["noise/sound-bible"] == 40
+    assert sum(n for name, n in folders.items() if name.startswith("speech/")) == 4
+    assert sum(n for name, n in folders.items() if name.startswith("music/")) == 4
+    noises = [file for file in musan.files if file.path.startswith("noise/")]
+    for file in noises:
+        part, folder, name = file.path.split("/")
+        assert re.fullmatch(rf"{part}-{folder}-\d{{4}}\.wav", name)
+        assert file.encoding.sample_rate == 16_000 and isinstance(file.content, NoiseContent)
+    lengths = [file.duration_s for file in noises]
+    assert min(lengths) == 0.3 and max(lengths) == 20.0
+    licensed = set(
+        re.findall(r"^noise-sound-bible-\d{4}$", musan.texts["noise/sound-bible/LICENSE"], re.M)
+    )
+    named = {file.path[-26:-4] for file in noises if "sound-bible" in file.path}
+    assert named - licensed == {"noise-sound-bible-0000"} and licensed <= named
+    annotations = musan.texts["noise/free-sound/ANNOTATIONS"].splitlines()
+    assert annotations[0] == "Background noises:"
+    assert {f"noise/free-sound/{name}.wav" for name in annotations[1:]} <= {f.path for f in noises}
+    for folder in folders:
+        assert f"{folder}/LICENSE" in musan.texts
+
+
+def test_recordings_are_twenty_files_and_nothing_else() -> None:
+    recordings = plan_recordings(0)
+    assert [f.path for f in recordings.files] == [f"recording_{i:02d}.wav" for i in range(20)]
+    assert recordings.texts == {} and recordings.expected_rejects == ()
+
+
+def test_every_kind_of_reject_occurs() -> None:
+    reasons = {row[2] for one in plan_demo_corpora(0) for row in one.expected_rejects}
+    assert reasons == {
+        "empty", "truncated", "damaged", "silent", "renamed", "undecodable", "ragged", "missing",
+    }  # fmt: skip

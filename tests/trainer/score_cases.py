@@ -1,0 +1,87 @@
+"""Score tables and files of made-up taggers whose strength is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from trainer.evaluation.clip_scores import ClipScores
+from trainer.evaluation.embedding_sample import sample_embeddings, write_sample
+from trainer.evaluation.evaluate import EMBEDDINGS
+from trainer.evaluation.figures import MetricDefinition, RunLabel, SetEvaluation, SetLabel
+from trainer.evaluation.measure import measure_set
+from trainer.evaluation.score_file import SUFFIX, ScoreFile, write_score_file
+
+TAGS = ("guitar", "piano", "drums", "female voice", "never")
+SNRS_DB = {"noisy.snr_10": 10.0, "noisy.snr_-10": -10.0}
+LABEL = SetLabel("test-musan", "r" * 64, "p" * 64, None)
+METRIC = MetricDefinition(n_draws=100)
+
+
+def scores_of(
+    seed: int = 0,
+    *,
+    skill: float = 2.0,
+    n_clips: int = 60,
+    members: Sequence[str] = ("clean", *SNRS_DB),
+    set_seed: int = 0,
+) -> ClipScores:
+    """Scores of a tagger of some skill; clips, artists and labels depend on ``set_seed`` alone."""
+    rng = np.random.default_rng(set_seed)
+    labels = rng.random((n_clips, len(TAGS))) < 0.3
+    labels[:, -1] = False
+    hard = rng.normal(size=labels.shape)  # the same clips are hard for every run
+    own = np.random.default_rng(1_000 + seed)
+    scores, embeddings = {}, {}
+    base = own.normal(size=(n_clips, 8))
+    for member in members:
+        noise = {"clean": 0.1, "noisy.snr_10": 0.5, "audio": 0.5}.get(member, 2.0)
+        logits = skill * labels + hard + noise * own.normal(size=labels.shape)
+        scores[member] = 1 / (1 + np.exp(-logits))
+        moved = base + noise * own.normal(size=base.shape)
+        embeddings[member] = moved.astype(np.float32)
+    return ClipScores(
+        keys=tuple(f"clip-{n}" for n in range(n_clips)),
+        clusters=tuple(f"artist {n % 12}" for n in range(n_clips)),
+        tags=TAGS,
+        labels=labels,
+        scores=scores,
+        embeddings=embeddings,
+    )
+
+
+def write_scores(
+    folder: str,
+    clips: ClipScores | None = None,
+    *,
+    name: str = "dat",
+    method: str = "dat",
+    seed: int = 0,
+    config: str = "c" * 64,
+    label: SetLabel = LABEL,
+    metric: MetricDefinition = METRIC,
+) -> str:
+    """Measure a tagger and write its score file and embedding sample; returns the URL."""
+    clips = clips or scores_of()
+    snrs_db = {member: SNRS_DB[member] for member in clips.scores if member in SNRS_DB}
+    found = SetEvaluation(label, measure_set(clips, snrs_db, metric))
+    run = RunLabel(name, method, seed, config)
+    file = ScoreFile.of(run, "w" * 64, metric, "linear", found, clips.tags)
+    url = write_score_file(folder, file, clips)
+    write_sample(url.removesuffix(SUFFIX) + EMBEDDINGS, sample_embeddings(clips))
+    return url
+
+
+def reordered(clips: ClipScores, order: Sequence[int]) -> ClipScores:
+    """The same scores with the clips in another order."""
+    rows = np.asarray(order)
+    return replace(
+        clips,
+        keys=tuple(clips.keys[row] for row in rows),
+        clusters=tuple(clips.clusters[row] for row in rows),
+        labels=clips.labels[rows],
+        scores={name: values[rows] for name, values in clips.scores.items()},
+        embeddings={name: values[rows] for name, values in clips.embeddings.items()},
+    )

@@ -1,0 +1,206 @@
+"""Order, ranges, and batches without two excerpts of one song."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_sets import write_set
+
+from manifests.errors import UsageError
+from trainer.data.index import ExampleRef, load_refs
+from trainer.data.order import by_shard, epoch_order, rank_orders, rank_ranges, shuffle_in_windows
+from trainer.data.plan import BatchPlan
+from trainer.data.songs import full_batches, song_batches
+
+
+def fake_refs(song_of: list[int], per_shard: int = 7) -> list[ExampleRef]:
+    return [
+        ExampleRef(
+            set_url="set",
+            shard=f"shard-{number // per_shard:06d}.tar",
+            offset=0,
+            n_bytes=0,
+            key=f"key-{number}",
+            codec="flac",
+            n_samples=1,
+            domain=None,
+            song=f"song-{song}",
+            artist="",
+            tags=(),
+            members=(),
+        )
+        for number, song in enumerate(song_of)
+    ]
+
+
+@given(n_examples=st.integers(0, 5_000), world_size=st.integers(1, 64))
+def test_ranges_are_equal_and_lose_less_than_one_per_rank(n_examples: int, world_size: int) -> None:
+    ranges, left_over = rank_ranges(n_examples, world_size)
+    assert len({len(span) for span in ranges}) == 1
+    assert 0 <= left_over <= world_size - 1
+    covered = [position for span in ranges for position in span]
+    assert covered == list(range(n_examples - left_over))
+
+
+@settings(deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 9), min_size=1, max_size=12),
+    world_size=st.integers(1, 5),
+    window=st.integers(1, 40),
+    seed=st.integers(0, 3),
+    pass_number=st.integers(0, 3),
+)
+def test_a_pass_holds_every_example_once(
+    sizes: list[int], world_size: int, window: int, seed: int, pass_number: int
+) -> None:
+    ends = np.cumsum(sizes)
+    shards = [list(range(end - size, end)) for end, size in zip(ends, sizes, strict=True)]
+    orders = rank_orders(shards, world_size, window, seed, pass_number)
+    drawn = [example for order in orders for example in order]
+    assert len(set(drawn)) == len(drawn)
+    assert sum(sizes) - len(drawn) == sum(sizes) % world_size
+    assert orders == rank_orders(shards, world_size, window, seed, pass_number)
+    if world_size == 1:
+        assert sorted(drawn) == list(range(sum(sizes)))
+
+
+def test_passes_and_seeds_differ_and_no_rank_keeps_its_shards() -> None:
+    shards = [list(range(n * 10, n * 10 + 10)) for n in range(30)]
+    orders = [epoch_order(shards, 0, number) for number in range(4)]
+    assert len({tuple(order) for order in orders}) == 4
+    assert epoch_order(shards, 1, 0) != orders[0]
+    first_ranks = [set(rank_orders(shards, 3, 50, 0, number)[0]) for number in range(2)]
+    assert len(first_ranks[0] & first_ranks[1]) < 80
+
+
+def test_a_window_stays_in_its_place(rng: np.random.Generator) -> None:
+    order = shuffle_in_windows(range(100), 10, rng)
+    for start in range(0, 100, 10):
+        assert sorted(order[start : start + 10]) == list(range(start, start + 10))
+    assert order != list(range(100))
+
+
+def test_a_range_may_begin_inside_a_shard() -> None:
+    orders = rank_orders([list(range(10))], 2, 100, 0, 0)
+    assert sorted(orders[0]) == [0, 1, 2, 3, 4]
+
+
+@settings(deadline=None)
+@given(
+    counts=st.lists(st.integers(1, 6), min_size=1, max_size=12),
+    batch_size=st.integers(1, 5),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_as_many_batches_of_different_songs_as_can_exist(
+    counts: list[int], batch_size: int, seed: int
+) -> None:
+    songs = [f"s{number}" for number, count in enumerate(counts) for _ in range(count)]
+    order = np.random.default_rng(seed).permutation(len(songs)).tolist()
+    n_batches = full_batches(counts, len(songs), batch_size)
+    # Independent of the code: Gale-Ryser's condition for k batches of B different songs.
+    possible = [
+        k for k in range(len(songs) + 1) if sum(min(count, k) for count in counts) >= k * batch_size
+    ]
+    assert n_batches == max(possible)
+    (batches,) = song_batches([order], songs, batch_size, n_batches)
+    assert len(batches) == n_batches
+    for batch in batches:
+        assert len({songs[example] for example in batch}) == len(batch) == batch_size
+    drawn = [example for batch in batches for example in batch]
+    assert len(set(drawn)) == len(drawn)
+
+
+@settings(deadline=None)
+@given(
+    song_of=st.lists(st.integers(0, 9), min_size=4, max_size=80),
+    batch_size=st.integers(1, 4),
+    world_size=st.integers(1, 3),
+    step=st.integers(0, 50),
+)
+def test_every_rank_has_the_same_number_of_full_batches(
+    song_of: list[int], batch_size: int, world_size: int, step: int
+) -> None:
+    refs = fake_refs(song_of)
+    try:
+        plans = [
+            BatchPlan("set", refs, batch_size=batch_size, seed=5, rank=rank, world_size=world_size)
+            for rank in range(world_size)
+        ]
+    except UsageError:
+        return
+    assert len({plan.batches_per_pass for plan in plans}) == 1
+    assert plans[0].left_over.by_ranks == len(refs) % world_size
+    batches = [plan.batch(step)[1] for plan in plans]
+    drawn = [example for batch in batches for example in batch]
+    assert len(set(drawn)) == len(drawn) == batch_size * world_size
+    for batch in batches:
+        assert len({song_of[example] for example in batch}) == batch_size
+
+
+def test_ranks_hear_different_songs_in_one_step_where_they_can() -> None:
+    refs = fake_refs([number % 60 for number in range(240)], per_shard=10)
+    plans = [
+        BatchPlan("set", refs, batch_size=8, seed=1, rank=rank, world_size=2) for rank in (0, 1)
+    ]
+    repeats = 0
+    for step in range(plans[0].batches_per_pass - 3):
+        songs = [refs[example].song for plan in plans for example in plan.batch(step)[1]]
+        repeats += 16 - len(set(songs))
+    assert repeats == 0
+
+
+def test_a_pass_uses_every_example_once_over_the_ranks() -> None:
+    refs = fake_refs(list(range(96)))
+    plans = [
+        BatchPlan("set", refs, batch_size=8, seed=1, rank=rank, world_size=3) for rank in range(3)
+    ]
+    for number in range(2):
+        steps = range(number * 4, number * 4 + 4)
+        drawn = Counter(e for plan in plans for step in steps for e in plan.batch(step)[1])
+        assert drawn == Counter(range(96))
+    assert plans[0].batch(0)[1] != plans[0].batch(4)[1]
+    assert plans[0].batch(5)[0] == 1
+
+
+def test_left_over_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger="trainer.data.plan"):
+        plan = BatchPlan("train/source", fake_refs(list(range(101))), batch_size=8, seed=0,
+                         rank=1, world_size=3)  # fmt: skip
+    assert (plan.batches_per_pass, plan.left_over.by_ranks, plan.left_over.by_batches) == (4, 2, 3)
+    assert "train/source: 101 examples, 4 steps a pass of 8 × 3" in caplog.text
+    assert "2 by the ranks, 3 in batches that would not be full" in caplog.text
+
+
+def test_too_few_examples_are_refused_with_numbers_that_work(tmp_path: Path) -> None:
+    refs = load_refs(write_set(str(tmp_path)), domain="source")
+    with pytest.raises(UsageError, match=r"expected at least 20 examples .* got 12 examples") as e:
+        BatchPlan("train/source", refs, batch_size=5, seed=0, world_size=4)
+    assert "of 6 songs" in str(e.value)
+    largest = int(str(e.value).split("a batch size of ")[1].split()[0])
+    ranks = int(str(e.value).split("batch size 5 on ")[1].split()[0])
+    assert BatchPlan("x", refs, batch_size=largest, seed=0, world_size=4).batches_per_pass >= 1
+    assert BatchPlan("x", refs, batch_size=5, seed=0, world_size=ranks).batches_per_pass >= 1
+
+
+def test_too_few_songs_are_refused() -> None:
+    with pytest.raises(UsageError, match="20 examples of 2 songs; a batch size of 2 or less on 1"):
+        BatchPlan("x", fake_refs([0, 1] * 10), batch_size=4, seed=0)
+
+
+@pytest.mark.parametrize("numbers", [(0, 0, 1, 9), (4, 2, 2, 9), (4, 0, 1, 0)])
+def test_impossible_numbers_are_refused(numbers: tuple[int, int, int, int]) -> None:
+    batch_size, rank, world_size, window = numbers
+    with pytest.raises(UsageError, match="expected a batch size and a window of at least 1"):
+        BatchPlan(
+            "x", fake_refs([0] * 9), batch_size=batch_size, seed=0, rank=rank,
+            world_size=world_size, window=window,
+        )  # fmt: skip
+
+
+def test_examples_are_grouped_by_shard() -> None:
+    assert by_shard(fake_refs([0] * 5, per_shard=2)) == [[0, 1], [2, 3], [4]]

@@ -1,0 +1,5 @@
+"""Waveform augmentations, batched, on the model's device, each example by draws of its own."""
+
+from trainer.augment.chain import CLMR, STRONG, AugmentationChain, AugmentConfig
+
+__all__ = ["CLMR", "STRONG", "AugmentConfig", "AugmentationChain"]

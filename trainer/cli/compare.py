@@ -1,0 +1,45 @@
+"""``train compare``: the table and the plots of runs or score files."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from manifests.canonical import pretty_json
+from trainer.compare_report import write_report
+from trainer.compare_text import text_table
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN|SCORES...")
+@click.option(
+    "--out",
+    default="comparison",
+    show_default=True,
+    metavar="DIR",
+    help="Folder for tables and plots.",
+)
+@click.option(
+    "--projection",
+    type=click.Choice(["pca", "tsne"]),
+    default="pca",
+    show_default=True,
+    help="How embedding maps are drawn.",
+)
+@click.option("--no-paired", is_flag=True, help="Leave out the paired differences.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def compare(
+    runs: tuple[str, ...], out: str, projection: str, no_paired: bool, as_json: bool
+) -> None:
+    """Print one table of evaluated runs, with intervals, and write it with its plots.
+
+    Rows are runs (those that differ by the seed alone become one), columns clean and each SNR.
+    Score files of different sets or subsets are refused.
+    """
+    comparison, written = write_report(runs, out, paired=not no_paired, projection=projection)  # type: ignore[arg-type]
+    if as_json:
+        click.echo(pretty_json(asdict(comparison)), nl=False)
+        return
+    click.echo(text_table(comparison))
+    click.echo(f"{len(written)} files in {out}")

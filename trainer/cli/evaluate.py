@@ -1,0 +1,138 @@
+"""``train evaluate``: scores, consistency and probe of a run on sets."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from manifests import store
+from manifests.canonical import pretty_json
+from manifests.errors import UsageError
+from manifests.records import parse_json
+from manifests.shardset import INDEX, ShardSet, load_set
+from trainer.compute import open_compute
+from trainer.config import SystemConfig
+from trainer.evaluation.checkpoint import SetRequest, evaluate_checkpoint, evaluate_random
+from trainer.evaluation.evaluate import EVALUATION_FOLDER
+from trainer.evaluation.figures import Evaluation
+from trainer.roles import open_roles
+
+TEST_ROLES = ("test-audioset", "test-musan")
+
+
+@click.command()
+@click.option(
+    "--checkpoint",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Run or checkpoint folder.",
+)
+@click.option(
+    "--shards",
+    multiple=True,
+    required=True,
+    metavar="SET",
+    help="Set, or suite whose test sets are taken. Repeatable.",
+)
+@click.option(
+    "--subset", metavar="FILE", help="Score these keys only: a common subset of a frozen set."
+)
+@click.option(
+    "--random-encoder", is_flag=True, help="Score an untrained model of the same shape instead."
+)
+@click.option("--out", metavar="DIR", help="Where scores go.  [default: RUN/evaluation]")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option(
+    "--workers", type=click.IntRange(0), default=0, show_default=True, help="Decoding processes."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def evaluate(
+    checkpoint: Path,
+    shards: tuple[str, ...],
+    subset: str | None,
+    random_encoder: bool,
+    out: str | None,
+    device: str,
+    workers: int,
+    as_json: bool,
+) -> None:
+    """Score a tagger on clean audio and at every SNR of one or more sets."""
+    requests = [SetRequest(s.url, recipe_id(s)) for s in _sets(shards)]
+    with open_compute(SystemConfig(device=device)) as compute:
+        if random_encoder:
+            if out is None:
+                raise UsageError("--random-encoder: expected --out DIR for the untrained model")
+            found = evaluate_random(
+                checkpoint, requests, device=compute.device, out=out, n_workers=workers
+            )
+        else:
+            found = evaluate_checkpoint(
+                checkpoint,
+                requests,
+                device=compute.device,
+                subset_url=subset,
+                n_workers=workers,
+                out=out,
+            )
+    if as_json:
+        click.echo(pretty_json(asdict(found)), nl=False)
+    else:
+        click.echo("\n".join(_lines(found)))
+        click.echo(f"written to {out or checkpoint / EVALUATION_FOLDER}")
+
+
+def _sets(shards: tuple[str, ...]) -> list[ShardSet]:
+    sets = []
+    for url in shards:
+        if store.exists(store.join(url, INDEX)):
+            sets.append(load_set(url))
+            continue
+        roles = open_roles(url)
+        found = [role for role in TEST_ROLES if role in roles]
+        if not found:
+            raise UsageError(
+                f"--shards {url}: expected a set, or a suite with {' or '.join(TEST_ROLES)}"
+            )
+        sets += [roles.open(role) for role in found]
+    return sets
+
+
+def recipe_id(shard_set: ShardSet) -> str | None:
+    """Return the id of the frozen recipe that a set was thawed from or frozen as."""
+    path = store.join(shard_set.url, "recipe.json")
+    if not store.exists(path):
+        return None
+    record = parse_json(store.read_bytes(path), path)
+    value = record.get("recipe_id") if isinstance(record, dict) else None
+    return value if isinstance(value, str) else None
+
+
+def _lines(found: Evaluation) -> list[str]:
+    lines = []
+    for one in found.sets:
+        figures = one.figures
+        lines.append(
+            f"{found.run.name} on {one.label.name}: {figures.n_clips} clips, {figures.n_tags} tags "
+            f"({figures.n_left_out} without both classes left out)"
+        )
+        for member in figures.members:
+            if member.auc is None or member.ap is None:
+                lines.append(f"  {member.member:16} no tags to score")
+                continue
+            lines.append(
+                f"  {member.member:16} AUC {member.auc.value:.3f} [{member.auc.low:.3f}, "
+                f"{member.auc.high:.3f}]  AP {member.ap.value:.3f} [{member.ap.low:.3f}, "
+                f"{member.ap.high:.3f}]"
+            )
+        for noise in figures.noise:
+            probe = "-" if noise.probe_auc is None else f"{noise.probe_auc:.3f}"
+            if noise.consistency is not None:
+                lines.append(
+                    f"  {noise.member:16} cosine margin {noise.consistency.cosine_margin:.3f}, "
+                    f"twin found {noise.consistency.retrieval_at_1:.3f}, "
+                    f"tag change {noise.consistency.tag_change:.3f}, domain probe AUC {probe}"
+                )
+    return lines

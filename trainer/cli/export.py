@@ -1,0 +1,40 @@
+"""``train export``: a tagger as one file for other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from trainer.export import FORMATS, export_tagger
+from trainer.tagger import load_tagger
+
+
+@click.command()
+@click.option(
+    "--checkpoint",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Run or checkpoint folder.",
+)
+@click.option(
+    "--format",
+    "format_name",
+    type=click.Choice(FORMATS),
+    default="onnx",
+    show_default=True,
+    help="File format.",
+)
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="File to write; FILE.json says tags, rate and band.",
+)
+def export(checkpoint: Path, format_name: str, output: Path) -> None:
+    """Write a tagger as ONNX or TorchScript: chunks of audio in, tag probabilities out."""
+    export_tagger(load_tagger(checkpoint), output, format_name)
+    click.echo(f"{output}: {output.stat().st_size / 1e6:.1f} MB, {format_name}")

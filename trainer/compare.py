@@ -1,0 +1,273 @@
+"""The table: rows are runs, columns are clean, each SNR and their mean, for every set.
+
+Runs that share everything but the seed become one row with their mean and spread. Figures of
+different sets, subsets or definitions never meet in one column. ``trainer.compare_text`` prints it.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from manifests.errors import ManifestError, UsageError
+from manifests.keys import AUDIO, CLEAN, format_snr
+from trainer.bootstrap import Figure
+from trainer.evaluation.figures import MemberFigures, RunLabel
+from trainer.evaluation.paired import (
+    NOISY_MEAN,
+    PairedDifference,
+    compare_draws,
+    draw_runs,
+)
+from trainer.evaluation.score_file import ScoreFile
+from trainer.evaluation.scored import Scored, check_comparable
+
+BASELINE: Final = "baseline"
+"""Method whose first row the others are subtracted from; without it the first row is."""
+
+CONSISTENCY: Final = ("cosine_margin", "retrieval_at_1", "tag_change", "probe_auc")
+"""Metrics of the second table, by noisy member."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One cell of the table.
+
+    Attributes:
+        row: name of the row.
+        runs: names of the runs behind it.
+        seeds: their seeds.
+        method: what they trained.
+        set: name of the set.
+        column: ``clean``, ``10`` (an SNR in dB), ``noisy mean`` or ``real`` (no noise added).
+        metric: ``auc``, ``ap``, or one of ``CONSISTENCY``.
+        value: the figure; the mean over several seeds.
+        low: lower bound of the bootstrap interval of a single run; None for several and for
+            metrics without one.
+        high: the upper bound.
+        spread: standard deviation over seeds (n - 1); None for a single run.
+    """
+
+    row: str
+    runs: tuple[str, ...]
+    seeds: tuple[int, ...]
+    method: str
+    set: str
+    column: str
+    metric: str
+    value: float
+    low: float | None
+    high: float | None
+    spread: float | None
+
+
+@dataclass(frozen=True)
+class SetNote:
+    """What a set's figures rest on."""
+
+    set: str
+    recipe_id: str | None
+    subset_id: str | None
+    n_clips: int
+    n_clusters: int
+    n_tags: int
+    n_left_out: int
+    n_draws: int
+    level: float
+
+
+@dataclass(frozen=True)
+class RowDifference:
+    """A row less another one on one set, paired: see ``trainer.evaluation.paired``."""
+
+    set: str
+    row: str
+    reference: str
+    differences: tuple[PairedDifference, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The table as data.
+
+    Attributes:
+        rows: names of the rows, in order.
+        sets: one note per set, in order.
+        entries: all cells of the rows.
+        runs: the cells of every single run that is part of a row of several seeds.
+        differences: every other row minus the baseline (else the first row), by set, paired.
+    """
+
+    rows: tuple[str, ...]
+    sets: tuple[SetNote, ...]
+    entries: tuple[Entry, ...]
+    runs: tuple[Entry, ...]
+    differences: tuple[RowDifference, ...]
+
+
+def compare_runs(scored: Sequence[Scored], *, paired: bool = True) -> Comparison:
+    """Build the table.
+
+    Args:
+        scored: score files of any runs and sets, in the order of the rows.
+        paired: whether to add paired differences with the baseline (a second per run, set and SNR
+            on the MTAT test set).
+
+    Raises:
+        UsageError: no score file, or one run twice on one set.
+        ManifestError: score files of one set name that are not comparable, or a set on which some
+            seeds of a row were not evaluated.
+    """
+    if not scored:
+        raise UsageError("compare: expected score files, got none; evaluate a run first")
+    by_set: dict[str, list[Scored]] = {}
+    for item in scored:
+        by_set.setdefault(set_name(item.file), []).append(item)
+    for items in by_set.values():
+        _check_set(items)
+    groups = group_runs([item.file.run for item in scored])
+    entries, single, differences = list[Entry](), list[Entry](), list[RowDifference]()
+    for name, items in by_set.items():
+        for row, labels in groups.items():
+            own = [item.file for item in items if item.file.run in labels]
+            if own and len(own) < len(labels):
+                raise ManifestError(
+                    f"{row}: expected all {len(labels)} seeds on {name}, got {len(own)}; evaluate "
+                    "the others on it too, or leave them out"
+                )
+            cells = [list(_cells(name, file.run.name, file)) for file in own]
+            entries += _merge(row, cells)
+            single += [cell for one in cells if len(own) > 1 for cell in one]
+        if paired:
+            differences += _differences(name, items, groups)
+    return Comparison(
+        rows=tuple(groups),
+        sets=tuple(_note(name, items[0].file) for name, items in by_set.items()),
+        entries=tuple(entries),
+        runs=tuple(single),
+        differences=tuple(differences),
+    )
+
+
+def set_name(file: ScoreFile) -> str:
+    """Return the name of a set in the table; a subset is a set of its own."""
+    subset_id = file.set.subset_id
+    return f"{file.set.name} (subset {subset_id[:8]})" if subset_id else file.set.name
+
+
+def group_runs(labels: Sequence[RunLabel]) -> dict[str, tuple[RunLabel, ...]]:
+    """Return rows of the table in order: runs that differ by the seed alone share one."""
+    groups: dict[tuple[str, str], list[RunLabel]] = {}
+    for label in labels:
+        group = groups.setdefault((label.method, label.config_sha256), [])
+        if label not in group:
+            group.append(label)
+    rows: dict[str, tuple[RunLabel, ...]] = {}
+    for (method, config_sha256), group in groups.items():
+        name = group[0].name if len(group) == 1 else f"{method} ×{len(group)}"
+        rows[name if name not in rows else f"{name} {config_sha256[:6]}"] = tuple(group)
+    return rows
+
+
+def _check_set(items: Sequence[Scored]) -> None:
+    seen: set[tuple[str, str, int]] = set()
+    for item in items:
+        check_comparable(items[0].file, item.file)
+        run = item.file.run
+        identity = (run.method, run.config_sha256, run.seed)
+        if identity in seen:
+            raise UsageError(
+                f"{run.name}: expected each run once on {item.file.set.name}, got {run.method} "
+                f"with seed {run.seed} twice; name it once"
+            )
+        seen.add(identity)
+
+
+def _cells(name: str, row: str, file: ScoreFile) -> Iterator[Entry]:
+    def cell(column: str, metric: str, figure: Figure | None) -> Iterator[Entry]:
+        if figure is not None:
+            run = file.run
+            yield Entry(
+                row, (run.name,), (run.seed,), run.method, name, column, metric,
+                figure.value, figure.low, figure.high, None,
+            )  # fmt: skip
+
+    for member in file.figures.members:
+        yield from cell(column_of(member), "auc", member.auc)
+        yield from cell(column_of(member), "ap", member.ap)
+    yield from cell(NOISY_MEAN, "auc", file.figures.noisy_mean_auc)
+    yield from cell(NOISY_MEAN, "ap", file.figures.noisy_mean_ap)
+    for noise in file.figures.noise:
+        column = format_snr(noise.snr_db)
+        for metric in CONSISTENCY:
+            holder = noise if metric == "probe_auc" else noise.consistency
+            value = getattr(holder, metric, None)
+            yield from cell(column, metric, None if value is None else Figure(value, None, None))
+
+
+def column_of(member: MemberFigures) -> str:
+    """Return the column of a member: ``clean``, its SNR in dB, or ``real``."""
+    if member.snr_db is not None:
+        return format_snr(member.snr_db)
+    return {CLEAN: "clean", AUDIO: "real"}.get(member.member, member.member)
+
+
+def _merge(row: str, runs: Sequence[Sequence[Entry]]) -> Iterator[Entry]:
+    """Yield the cells of a row: those of its run, or mean and spread over its seeds."""
+    places: dict[tuple[str, str], list[Entry]] = {}
+    for cells in runs:
+        for cell in cells:
+            places.setdefault((cell.column, cell.metric), []).append(cell)
+    for cells in places.values():
+        first, values = cells[0], [cell.value for cell in cells]
+        several = len(cells) > 1
+        yield Entry(
+            row=row,
+            runs=tuple(cell.runs[0] for cell in cells),
+            seeds=tuple(cell.seeds[0] for cell in cells),
+            method=first.method,
+            set=first.set,
+            column=first.column,
+            metric=first.metric,
+            value=statistics.fmean(values),
+            low=None if several else first.low,
+            high=None if several else first.high,
+            spread=statistics.stdev(values) if several else None,
+        )
+
+
+def _differences(
+    name: str, items: Sequence[Scored], groups: dict[str, tuple[RunLabel, ...]]
+) -> Iterator[RowDifference]:
+    """Yield every other row minus the reference row."""
+    if len(items) < 2 or not items[0].file.figures.n_tags:
+        return
+    drawn = draw_runs(items)
+    sides = {
+        row: side
+        for row, labels in groups.items()
+        if (side := [run for run in drawn if run.file.run in labels])
+    }
+    baselines = (row for row, side in sides.items() if side[0].file.run.method == BASELINE)
+    reference = next(baselines, next(iter(sides)))
+    for row, side in sides.items():
+        if row != reference:
+            paired = compare_draws(sides[reference], side)
+            yield RowDifference(name, row, reference, paired.differences)
+
+
+def _note(name: str, file: ScoreFile) -> SetNote:
+    figures, metric = file.figures, file.metric
+    return SetNote(
+        set=name,
+        recipe_id=file.set.recipe_id,
+        subset_id=file.set.subset_id,
+        n_clips=figures.n_clips,
+        n_clusters=figures.n_clusters,
+        n_tags=figures.n_tags,
+        n_left_out=figures.n_left_out,
+        n_draws=metric.n_draws,
+        level=metric.level,
+    )

@@ -1,0 +1,89 @@
+"""What ``train compare`` writes: tables, scores against SNR, training over time, embedding maps."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from manifests import store
+from manifests.keys import slug
+from trainer.compare import Comparison, compare_runs, group_runs, set_name
+from trainer.compare_text import write_comparison
+from trainer.evaluation.embedding_sample import MIN_CLIPS, load_sample
+from trainer.evaluation.evaluate import EMBEDDINGS
+from trainer.evaluation.score_file import SUFFIX
+from trainer.evaluation.scored import Scored, load_scores
+from trainer.plot_embeddings import Projection, plot_embeddings
+from trainer.plot_training import has_curves, plot_training
+from trainer.plots import plot_scores, save_plot
+from trainer.runs.folder import METRICS
+from trainer.runs.metrics_log import read_records
+
+STAGES: Final = ("encoder", "domain", "baseline")
+"""Folders of a run's earlier stages, in order (``trainer.experiment``)."""
+
+_LOG = logging.getLogger(__name__)
+
+
+def write_report(
+    urls: Sequence[str], out: str, *, paired: bool = True, projection: Projection = "pca"
+) -> tuple[Comparison, list[str]]:
+    """Compare runs or score files, and write tables and plots.
+
+    Args:
+        urls: run folders and ``NAME.scores`` files, in the order of the rows.
+        out: folder to write to.
+        paired: whether to add paired differences.
+        projection: how the embedding maps are drawn.
+
+    Returns:
+        The comparison, and the URLs of the files written.
+
+    Raises:
+        UsageError: see ``compare_runs``.
+        ManifestError: see ``load_scores`` and ``compare_runs``; or a file cannot be written.
+    """
+    scored = load_scores(urls)
+    comparison = compare_runs(scored, paired=paired)
+    written = write_comparison(out, comparison)
+    noisy = [item for item in scored if item.file.figures.noise]
+    if any(item.file.figures.noisy_mean_auc for item in noisy):
+        written += save_plot(out, "scores", plot_scores(comparison))
+    written += _training_plots(urls, out)
+    for name in dict.fromkeys(set_name(item.file) for item in noisy):
+        own = [item for item in noisy if set_name(item.file) == name]
+        written += _map(own, f"map-{slug(name)}", out, projection)
+    return comparison, written
+
+
+def _training_plots(urls: Sequence[str], out: str) -> list[str]:
+    written: dict[str, list[str]] = {}
+    for url in urls:
+        records, name = [] if url.endswith(SUFFIX) else _records(Path(url)), Path(url).name
+        if has_curves(records):
+            file = f"training-{slug(name)}"
+            file = f"{file}-{len(written)}" if file in written else file
+            written[file] = save_plot(out, file, plot_training(records, name))
+    return [one for files in written.values() for one in files]
+
+
+def _records(run: Path) -> list[dict[str, Any]]:
+    """Return what a run's stages measured: each stage keeps a folder of its own below the run."""
+    paths = [run / stage / METRICS for stage in STAGES] + [run / METRICS]
+    return [record for path in paths if path.is_file() for record in read_records(path)]
+
+
+def _map(items: Sequence[Scored], name: str, out: str, projection: Projection) -> list[str]:
+    """Draw the map of one set, with the first run of every row that has a sample beside it."""
+    by_run = {item.file.run: item for item in items}
+    samples = {}
+    for row, labels in group_runs([item.file.run for item in items]).items():
+        item = by_run[labels[0]]
+        url = item.url.removesuffix(SUFFIX) + EMBEDDINGS
+        if not store.exists(url) or item.file.figures.n_clips < MIN_CLIPS:
+            _LOG.warning("%s: no embedding sample beside its scores, left out of the map", row)
+            continue
+        samples[row] = load_sample(url)
+    return save_plot(out, name, plot_embeddings(samples, projection)) if samples else []

@@ -1,0 +1,202 @@
+"""The comparisons and controls: taggers without an adversary.
+
+| method         | source half                  | target half                                |
+|----------------|------------------------------|--------------------------------------------|
+| baseline       | clean + tags                 | not opened                                 |
+| supervised     | clean + tags                 | noisy + tags                               |
+| full-clean     | clean + tags                 | clean + tags                               |
+| labelled-noise | clean or noisy + tags        | not opened                                 |
+| consistency    | clean and noisy, tags        | not opened; ``--pairs all``: clean and     |
+| robust         |                              | noisy, without tags                        |
+
+All take the same number of steps from the same stage 1, and choose their checkpoint by one rule.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.optim import Adam
+
+from manifests.rows import SOURCE, TARGET
+from trainer.compute import Compute, prepared
+from trainer.config import TagConfig, TrainConfig
+from trainer.data import Batch, Loader, LoaderConfig, Reading, make_part
+from trainer.data.reading import (
+    LABELLED_CLEAN,
+    LABELLED_EITHER,
+    LABELLED_NOISY,
+    LABELLED_PAIR,
+    UNLABELLED_PAIR,
+)
+from trainer.keeper import Keeper
+from trainer.losses import consistency_loss, tag_loss
+from trainer.models.heads import LabelPredictor
+from trainer.models.samplecnn import SampleCNN
+from trainer.roles import Roles
+from trainer.runs.checkpoint import TrainingState
+from trainer.runs.distributed import average_gradients, broadcast_modules
+from trainer.runs.folder import RunFolder
+from trainer.runs.restore import load_weights
+from trainer.snr_schedule import easy_to_hard
+from trainer.stage1_encoder import new_encoder
+from trainer.stage3_dat import tagger_card, total
+from trainer.validation import TagValidation
+from trainer.weights import find_checkpoint
+
+
+def readings(config: TrainConfig) -> dict[str, Reading]:
+    """Return what a method reads of each half; a half that is not named is not opened."""
+    if config.method == "supervised":
+        return {SOURCE: LABELLED_CLEAN, TARGET: LABELLED_NOISY}
+    if config.method == "full-clean":
+        return {SOURCE: LABELLED_CLEAN, TARGET: LABELLED_CLEAN}
+    if config.method == "labelled-noise":
+        return {SOURCE: LABELLED_EITHER}
+    if config.tagger.consistency != "none":
+        pairs = {SOURCE: LABELLED_PAIR}
+        return pairs | {TARGET: UNLABELLED_PAIR} if config.tagger.pairs == "all" else pairs
+    return {SOURCE: LABELLED_CLEAN}
+
+
+def comparison_losses(
+    encoder: SampleCNN,
+    predictor: LabelPredictor,
+    audio: list[tuple[torch.Tensor, ...]],
+    tags: list[torch.Tensor | None],
+    config: TagConfig,
+) -> dict[str, torch.Tensor]:
+    """Return the losses of one step over one or two halves, in one concatenated forward.
+
+    Args:
+        encoder: audio to embeddings.
+        predictor: embeddings to tag logits.
+        audio: of each half one view (B, 1, T), or clean and noisy twins.
+        tags: of each half (B, n_tags), or None where tags are not read.
+        config: consistency and its weight.
+    """
+    views = [view for half in audio for view in half]
+    h = encoder(torch.cat(views)).split([len(view) for view in views])
+    logits = predictor(torch.cat(h)).split([len(view) for view in views])
+    losses: dict[str, list[torch.Tensor]] = {"tag": [], "tag_noisy": [], "consistency": []}
+    place = 0
+    for half, labels in zip(audio, tags, strict=True):
+        if labels is not None:
+            losses["tag"].append(tag_loss(logits[place], labels))
+        if len(half) == 2:
+            if labels is not None and config.labelled_noise:
+                losses["tag_noisy"].append(tag_loss(logits[place + 1], labels))
+            if config.consistency != "none":
+                pair = (h if config.consistency == "embedding" else logits)[place : place + 2]
+                losses["consistency"].append(consistency_loss(pair[0], pair[1], config.consistency))
+        place += len(half)
+    means = {name: torch.stack(terms).mean() for name, terms in losses.items() if terms}
+    weights = {"consistency": config.consistency_weight}
+    loss = sum(weights.get(name, 1.0) * value for name, value in means.items())
+    return {**means, "loss": torch.as_tensor(loss)}
+
+
+def train_comparison(
+    config: TrainConfig, roles: Roles, encoder_from: Path | None, run: RunFolder, compute: Compute
+) -> None:
+    """Train a tagger without an adversary.
+
+    Args:
+        config: the run's config; ``config.tagger`` is this stage's.
+        roles: sets by role: ``train`` and ``valid``.
+        encoder_from: run or checkpoint of stage 1; None begins with a random encoder.
+        run: the run's folder.
+        compute: device, ranks, precision.
+
+    Raises:
+        UsageError: too few examples for a batch, sets without halves, or no encoder.
+        ManifestError: a set is damaged.
+    """
+    stage, world, device = config.tagger, compute.world, compute.device
+    # ---- data ------------------------------------------------------------------
+    train = roles.open("train")
+    loaders = {
+        domain: Loader(
+            [make_part(train, reading, domain=domain)],
+            LoaderConfig(
+                batch_size=stage.batch_size,
+                seed=config.seed,
+                snr_over=config.snr.over,
+                snr_draw=config.snr.draw,
+                n_workers=compute.system.workers,
+            ),
+            rank=world.rank,
+            world_size=world.size,
+        )
+        for domain, reading in readings(config).items()
+    }
+    tags = train.index.tags
+    steps_per_epoch = loaders[SOURCE].steps_per_epoch
+    n_steps = stage.epochs * steps_per_epoch
+    snr = easy_to_hard(config.snr, steps_per_epoch, easy="high")
+    validation = TagValidation(roles.open("valid"), tags, limit=stage.valid_limit)
+    # ---- networks --------------------------------------------------------------
+    torch.manual_seed(config.seed)
+    encoder = new_encoder(config.model).to(device)
+    predictor = LabelPredictor(encoder.n_features, len(tags)).to(device)
+    if encoder_from is not None:
+        load_weights(find_checkpoint(encoder_from, "encoder"), "encoder", encoder)
+    broadcast_modules([encoder, predictor], world)
+    groups: list[dict[str, Any]] = [
+        {"params": list(encoder.parameters()), "lr": stage.lr * stage.encoder_lr_scale},
+        {"params": list(predictor.parameters())},
+    ]
+    optimizer = Adam(groups, lr=stage.lr)
+    learning = [*encoder.parameters(), *predictor.parameters()]
+    prepare = prepared(config.model)
+    # ---- train -----------------------------------------------------------------
+    keeper = Keeper(
+        run=run,
+        stage=config.method,
+        state=TrainingState({"encoder": encoder, "predictor": predictor}, {"adam": optimizer}),
+        n_steps=n_steps,
+        world=world,
+        card=tagger_card(config, roles, tags),
+        loaders={domain: loader.fingerprint for domain, loader in loaders.items()},
+        validations=stage.validations,
+    )
+    with keeper.open():
+        if keeper.done:
+            return
+        first = keeper.first_step
+        batches = (loader.batches(first, n_steps - first, snr=snr) for loader in loaders.values())
+        for halves in zip(*batches, strict=True):
+            audio = [tuple(prepare(v.audio.to(device)) for v in half.views) for half in halves]
+            labels = [None if half.tags is None else half.tags.to(device) for half in halves]
+            losses_of = partial(comparison_losses, encoder, predictor, audio, labels, stage)
+            if not keeper.precision:
+                keeper.precision = compute.precision_of(
+                    partial(total, losses_of), [encoder, predictor]
+                )
+            with compute.autocast(keeper.precision):
+                losses = losses_of()
+            optimizer.zero_grad(set_to_none=True)
+            losses["loss"].backward()  # type: ignore[no-untyped-call]
+            average_gradients(learning, world)
+            optimizer.step()
+            # ---- log, validate, save ------------------------------------------
+            step = halves[0].step + 1
+            keeper.stepped(step, {**losses, "lr": stage.lr}, n_heard(halves))
+            if keeper.validates(step):
+                with keeper.validation():
+                    found = validation(
+                        encoder,
+                        predictor,
+                        device=device,
+                        prepare=prepare,
+                        autocast=lambda: compute.autocast(keeper.precision),
+                    )
+                keeper.validated(step, found[f"auc_{stage.select}"], found)
+
+
+def n_heard(halves: tuple[Batch, ...]) -> int:
+    """Return the crops that went through the encoder."""
+    return sum(len(half) * len(half.views) for half in halves)

@@ -1,0 +1,119 @@
+"""How a run computes: device, precision, threads, compilation, and the level of every input."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from trainer.allocator import keep_freed_memory
+from trainer.config import ModelConfig, SystemConfig
+from trainer.device import choose_device
+from trainer.level import scale_to_rms
+from trainer.precision import choose_precision
+from trainer.runs.distributed import World, environment, joined_world
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Compute:
+    """The machine as a stage sees it.
+
+    Attributes:
+        device: where networks and batches live.
+        world: the processes that train together.
+        system: the options.
+    """
+
+    device: torch.device
+    world: World
+    system: SystemConfig
+
+    def autocast(self, precision: str) -> AbstractContextManager[object]:
+        """Return the context in which networks compute in a precision."""
+        if precision == "float32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=_DTYPES[precision])
+
+    def precision_of(self, loss: Callable[[], torch.Tensor], networks: Sequence[nn.Module]) -> str:
+        """Return the precision to train in; ``auto`` times forward and backward in each.
+
+        Statistics and gradients that the trials leave are taken back, so the choice changes
+        nothing but the speed.
+
+        Args:
+            loss: returns a loss of the networks.
+            networks: the networks behind it.
+        """
+        if self.system.precision != "auto":
+            return self.system.precision
+        buffers = [b for network in networks for b in network.buffers()]
+        before = [buffer.clone() for buffer in buffers]
+
+        def step(dtype: torch.dtype) -> None:
+            name = next(name for name, value in _DTYPES.items() if value is dtype)
+            with self.autocast(name):
+                value = loss()
+            value.backward()  # type: ignore[no-untyped-call]
+            if self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)
+
+        fastest = choose_precision(step, n_timed=1)
+        for network in networks:
+            network.zero_grad(set_to_none=True)
+        for buffer, value in zip(buffers, before, strict=True):
+            buffer.copy_(value)
+        if self.world.size > 1:  # all ranks compute in the precision that rank 0 found faster
+            chosen = self.world.gather_counts(int(fastest is torch.bfloat16))[0]
+            return "bfloat16" if chosen else "float32"
+        return "bfloat16" if fastest is torch.bfloat16 else "float32"
+
+    def compiled(self, module: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Return the module as it is called in training, compiled where that is asked for."""
+        wanted = self.system.compile
+        if wanted == "on" or (wanted == "auto" and self.device.type == "cuda"):
+            called: Callable[[torch.Tensor], torch.Tensor] = torch.compile(module)
+            return called
+        return module
+
+
+@contextlib.contextmanager
+def open_compute(system: SystemConfig) -> Iterator[Compute]:
+    """Choose the device, join the other processes of ``torchrun``, set the threads.
+
+    Raises:
+        UsageError: no such device, or an incomplete environment of torchrun.
+    """
+    _, size, local_rank = environment()
+    device = choose_device(system.device, local_rank=local_rank)
+    if device.type == "cpu":
+        keep_freed_memory()
+        threads = system.threads or max((os.cpu_count() or 1) // size, 1)
+        torch.set_num_threads(threads)
+    with joined_world(device) as world:
+        yield Compute(device, world, system)
+
+
+def prepared(model: ModelConfig) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return what every model input goes through: (B, 1, T) to the same shape."""
+    if model.input_level == "asis":
+        return _as_is
+    return _Scaled(model.level_dbfs)
+
+
+def _as_is(audio: torch.Tensor) -> torch.Tensor:
+    return audio
+
+
+@dataclass(frozen=True)
+class _Scaled:
+    level_dbfs: float
+
+    def __call__(self, audio: torch.Tensor) -> torch.Tensor:
+        return scale_to_rms(audio, self.level_dbfs)

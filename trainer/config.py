@@ -1,0 +1,268 @@
+"""The configuration of every stage: the only home of the trainer's defaults (METHOD.md section 8).
+
+One frozen dataclass per stage, saved as JSON beside the weights. ``PRESETS`` holds values laid over
+the defaults: ``thesis`` is the thesis' own, ``demo`` trains in a minute a stage on two cores.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final, Literal, TypeVar, get_args
+
+from manifests.errors import UsageError
+from trainer.losses import ConsistencyForm, DomainForm
+
+InputLevel = Literal["rms", "asis"]
+Method = Literal[
+    "baseline",
+    "supervised",
+    "full-clean",
+    "labelled-noise",
+    "adabn",
+    "consistency",
+    "dat",
+    "robust",
+]
+METHODS: Final[tuple[str, ...]] = get_args(Method)
+Preset = Literal["thesis", "demo"]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The encoder and what goes into it.
+
+    Attributes:
+        width: factor on SampleCNN's channels; 1 is the published size.
+        last_kernel: kernel of the last convolution: 3 (CLMR) or 1 (thesis, table 3.1).
+        input_level: ``rms`` scales every input to one level, ``asis`` does not (thesis).
+        level_dbfs: that level, RMS, dBFS.
+    """
+
+    width: float = 1.0
+    last_kernel: int = 3
+    input_level: InputLevel = "rms"
+    level_dbfs: float = -20.0
+
+
+@dataclass(frozen=True)
+class SystemConfig:
+    """Where and how a run computes; changes no figure beyond rounding.
+
+    Attributes:
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        precision: ``auto`` times a step of each and takes the faster; ``float32`` or ``bfloat16``.
+        compile: ``auto`` compiles the encoder on a GPU, ``on`` everywhere, ``off`` never.
+        workers: decoding processes of a loader; 0 decodes in the training process.
+        threads: CPU threads of the model; 0 leaves torch's own choice.
+    """
+
+    device: str = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: Literal["auto", "on", "off"] = "auto"
+    workers: int = 1
+    threads: int = 0
+
+
+@dataclass(frozen=True)
+class SnrConfig:
+    """The SNRs that noisy crops are heard at.
+
+    Attributes:
+        low_db: lowest SNR, dB.
+        high_db: highest SNR, dB.
+        draw: ``integer`` draws whole dB, ``stored`` the rungs of the set.
+        over: ``clip``: as stored; ``crop``: the crop itself has the SNR.
+        e2h_db_per_epoch: step of the easy-to-hard schedule, dB an epoch; 0 turns it off.
+        e2h_mode: ``expand`` widens the range, ``slide`` moves it.
+    """
+
+    low_db: float = -10.0
+    high_db: float = 10.0
+    draw: Literal["integer", "stored"] = "integer"
+    over: Literal["clip", "crop"] = "clip"
+    e2h_db_per_epoch: float = 0.0
+    e2h_mode: Literal["expand", "slide"] = "expand"
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Stage 1: contrastive pretraining.
+
+    Attributes:
+        epochs: passes over the excerpts.
+        batch_size: excerpts of a step on one rank, two views each.
+        lr: Adam's learning rate.
+        temperature: of NT-Xent.
+        augment: whether CLMR's augmentation chain is applied.
+        cross_domain: views are the clean and the noisy version of one crop instead of two crops
+            of one version.
+        validations: validations over the stage; each may become the best checkpoint.
+    """
+
+    epochs: int = 1000
+    batch_size: int = 48
+    lr: float = 3e-4
+    temperature: float = 0.5
+    augment: bool = True
+    cross_domain: bool = False
+    validations: int = 20
+
+
+@dataclass(frozen=True)
+class DomainConfig:
+    """Stage 2: the domain classifier on the frozen encoder.
+
+    Attributes:
+        epochs: passes over the source half.
+        batch_size: examples of each half in a step on one rank.
+        lr: Adam's learning rate.
+        hidden: sizes of the classifier's hidden layers.
+        dropout: dropout after each hidden layer.
+        validations: validations over the stage.
+    """
+
+    epochs: int = 50
+    batch_size: int = 48
+    lr: float = 1e-4
+    hidden: tuple[int, ...] = (100,)
+    dropout: float = 0.0
+    validations: int = 10
+
+
+@dataclass(frozen=True)
+class TagConfig:
+    """Stage 3 and the comparisons: the tagger.
+
+    Attributes:
+        epochs: passes over the source half; all methods take the same number of steps.
+        batch_size: examples of each half in a step on one rank.
+        lr: Adam's learning rate.
+        encoder_lr_scale: factor on the encoder's learning rate.
+        lambda_dom: weight of the domain loss on the encoder; None is 0.05 for ``reversed``, 0.5
+            for ``confusion`` and ``entropy``.
+        alpha: ``dann`` ramps the weight from 0 to 1 over the run, ``constant`` does not.
+        gamma: steepness of that ramp.
+        freeze: the domain classifier stays as stage 2 left it; else it learns on.
+        domain_loss: ``reversed`` (thesis), ``confusion`` or ``entropy``.
+        refresh_every: steps between refreshes of a frozen classifier; 0 never refreshes it.
+        refresh_steps: steps of a refresh, in which the classifier learns beside.
+        consistency: form of the clean/noisy consistency loss, or none.
+        consistency_weight: its weight.
+        labelled_noise: the tag loss is also taken on the noisy version of source examples.
+        pairs: ``source`` takes consistency on the source half, ``all`` on both, without tags.
+        select: ``mean`` picks the best checkpoint by the mean validation AUC over clean and all
+            SNRs, ``clean`` by the clean one, which needs no noisy label.
+        validations: validations over the stage.
+        valid_limit: clips of a validation, the first N of the set; 0 takes all.
+    """
+
+    epochs: int = 800
+    batch_size: int = 48
+    lr: float = 1e-4
+    encoder_lr_scale: float = 1.0
+    lambda_dom: float | None = None
+    alpha: Literal["dann", "constant"] = "dann"
+    gamma: float = 10.0
+    freeze: bool = True
+    domain_loss: DomainForm = "reversed"
+    refresh_every: int = 0
+    refresh_steps: int = 10
+    consistency: Literal["none"] | ConsistencyForm = "none"
+    consistency_weight: float = 1.0
+    labelled_noise: bool = False
+    pairs: Literal["source", "all"] = "source"
+    select: Literal["mean", "clean"] = "mean"
+    validations: int = 40
+    valid_limit: int = 0
+
+    @property
+    def domain_weight(self) -> float:
+        """λ: ``lambda_dom``, or the default of the domain loss' form."""
+        if self.lambda_dom is not None:
+            return self.lambda_dom
+        return 0.05 if self.domain_loss == "reversed" else 0.5
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A whole run: what ``RUN/config.json`` holds.
+
+    Attributes:
+        method: what is trained, a row of the table.
+        seed: seed of initialisation, order, crops and SNRs.
+        model: the encoder.
+        snr: SNRs of training.
+        encoder: stage 1.
+        domain: stage 2.
+        tagger: stage 3, or the comparison.
+        extra_target: also take the unlabelled targets of the set ``extra-target`` (the paper's b).
+    """
+
+    method: Method = "dat"
+    seed: int = 0
+    model: ModelConfig = ModelConfig()
+    snr: SnrConfig = SnrConfig()
+    encoder: EncoderConfig = EncoderConfig()
+    domain: DomainConfig = DomainConfig()
+    tagger: TagConfig = TagConfig()
+    extra_target: bool = False
+
+
+PRESETS: Final[dict[str, dict[str, dict[str, Any]]]] = {
+    "thesis": {"model": {"input_level": "asis"}},
+    "demo": {
+        "model": {"width": 0.25},
+        "encoder": {"epochs": 40, "batch_size": 32, "lr": 1e-3, "validations": 4},
+        "domain": {"epochs": 40, "batch_size": 24, "lr": 1e-3, "validations": 4},
+        "tagger": {
+            "epochs": 80,
+            "batch_size": 24,
+            "lr": 1e-3,
+            "validations": 4,
+            "domain_loss": "confusion",
+        },
+    },
+}
+
+ROBUST: Final[dict[str, Any]] = {
+    "labelled_noise": True,
+    "consistency": "embedding",
+    "consistency_weight": 1.0,
+    "pairs": "all",
+}
+"""The recipe we recommend: docs/decisions/0006-robust.md."""
+
+Config = TypeVar("Config")
+
+
+def lay_over(config: Config, values: dict[str, Any]) -> Config:
+    """Return a config with some fields changed.
+
+    Raises:
+        UsageError: a field does not exist.
+    """
+    names = {field.name for field in fields(config)}  # type: ignore[arg-type]
+    if unknown := values.keys() - names:
+        raise UsageError(f"{type(config).__name__}: unknown fields {sorted(unknown)}")
+    changed: Config = replace(config, **values)  # type: ignore[type-var]
+    return changed
+
+
+def preset_config(preset: str, method: Method, seed: int = 0) -> TrainConfig:
+    """Return the config of a preset for a method.
+
+    Raises:
+        UsageError: there is no such preset.
+    """
+    if preset not in PRESETS:
+        raise UsageError(f"--preset {preset}: expected one of {', '.join(PRESETS)}")
+    config = TrainConfig(method=method, seed=seed)
+    sections = {
+        name: lay_over(getattr(config, name), values) for name, values in PRESETS[preset].items()
+    }
+    config = replace(config, **sections)
+    if method == "robust":
+        config = replace(config, tagger=lay_over(config.tagger, ROBUST))
+    if method == "consistency":
+        config = replace(config, tagger=lay_over(config.tagger, {"consistency": "embedding"}))
+    return config

@@ -1,0 +1,119 @@
+"""A batch as a stage gets it: tensors, and whose they are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+import torch
+
+from trainer.data.crops import ExampleViews
+
+_Change: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class ViewBatch:
+    """One view of every example of a batch.
+
+    Attributes:
+        audio: (B, 1, n_samples), float32, full scale = 1.
+        is_noisy: (B,), bool.
+        snr_db: (B,), float32; NaN where clean or not known.
+    """
+
+    audio: torch.Tensor
+    is_noisy: torch.Tensor
+    snr_db: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's examples.
+
+    Attributes:
+        views: one entry per view of the reading, all of the same examples in the same order.
+        tags: (B, n_tags), float32, 1 where the tag is set; None where tags are not read.
+        keys: keys of the examples.
+        songs: songs of the examples, all different.
+        step: the loader's step that it belongs to.
+    """
+
+    views: tuple[ViewBatch, ...]
+    tags: torch.Tensor | None
+    keys: tuple[str, ...]
+    songs: tuple[str, ...]
+    step: int
+
+    @property
+    def audio(self) -> torch.Tensor:
+        """Audio of the first view, (B, 1, n_samples)."""
+        return self.views[0].audio
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on a device; from pinned memory the copy does not block."""
+
+        def moved(tensor: torch.Tensor) -> torch.Tensor:
+            return tensor.to(device, non_blocking=True)
+
+        return self._mapped(moved)
+
+    def pin_memory(self) -> Batch:
+        """Return the batch in page-locked memory; torch's DataLoader calls this."""
+        return self._mapped(torch.Tensor.pin_memory)
+
+    def _mapped(self, change: _Change) -> Batch:
+        return replace(
+            self,
+            views=tuple(
+                ViewBatch(change(view.audio), change(view.is_noisy), change(view.snr_db))
+                for view in self.views
+            ),
+            tags=None if self.tags is None else change(self.tags),
+        )
+
+
+def collate(examples: Sequence[ExampleViews], places: Mapping[str, int] | None, step: int) -> Batch:
+    """Stack examples into a batch.
+
+    Args:
+        examples: the examples, all with the same number of views and samples.
+        places: column of each tag; None leaves the tags unread.
+        step: the loader's step.
+    """
+    views = []
+    for number in range(len(examples[0].waveforms)):
+        audio = np.stack([example.waveforms[number] for example in examples])[:, None, :]
+        noisy = [example.noisy[number] for example in examples]
+        snrs = [
+            math.nan if not loud or example.snr_db is None else example.snr_db
+            for example, loud in zip(examples, noisy, strict=True)
+        ]
+        views.append(
+            ViewBatch(
+                torch.from_numpy(audio),
+                torch.tensor(noisy),
+                torch.tensor(snrs, dtype=torch.float32),
+            )
+        )
+    return Batch(
+        views=tuple(views),
+        tags=None if places is None else _multi_hot(examples, places),
+        keys=tuple(example.ref.key for example in examples),
+        songs=tuple(example.ref.song for example in examples),
+        step=step,
+    )
+
+
+def _multi_hot(examples: Sequence[ExampleViews], places: Mapping[str, int]) -> torch.Tensor:
+    tags = torch.zeros(len(examples), len(places))
+    for row, example in enumerate(examples):
+        for tag in example.ref.tags:
+            tags[row, places[tag]] = 1.0
+    return tags

@@ -1,0 +1,1 @@
+"""The measuring side: clip scores, consistency, domain probe, score files, paired comparison."""

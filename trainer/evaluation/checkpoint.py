@@ -1,0 +1,129 @@
+"""What ``train evaluate`` does: the best checkpoint of a run, scored on sets on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from manifests.errors import UsageError
+from manifests.shardset import load_set
+from trainer.evaluation.domain_probe import Probe
+from trainer.evaluation.evaluate import EVALUATION_FOLDER, EvaluationSet, evaluate_run
+from trainer.evaluation.figures import Evaluation, MetricDefinition
+from trainer.evaluation.run_label import run_folder, run_label
+from trainer.evaluation.set_clips import evaluation_set
+from trainer.evaluation.subset import load_subset
+from trainer.tagger import Tagger, load_tagger, random_tagger
+
+
+@dataclass(frozen=True)
+class SetRequest:
+    """A set to evaluate on.
+
+    Attributes:
+        url: path or URL of the set.
+        recipe_id: id of its frozen recipe; None where it was never frozen.
+    """
+
+    url: str
+    recipe_id: str | None = None
+
+
+def evaluate_checkpoint(
+    path: Path,
+    requests: Sequence[SetRequest],
+    *,
+    device: torch.device,
+    subset_url: str | None = None,
+    metric: MetricDefinition | None = None,
+    probe: Probe = "linear",
+    n_workers: int = 0,
+    out: str | None = None,
+) -> Evaluation:
+    """Evaluate the best checkpoint of a run; its score files go to ``RUN/evaluation``.
+
+    Args:
+        path: the run's folder, or a checkpoint's folder in it.
+        requests: the sets.
+        device: where the model computes.
+        subset_url: subset file, for one set only.
+        metric: how figures are made; None takes the defaults.
+        probe: kind of the fresh domain classifier, ``linear`` or ``mlp``.
+        n_workers: decoding processes.
+        out: another folder to write to.
+
+    Raises:
+        UsageError: there is no checkpoint, or a subset with several sets.
+        ManifestError: a set, the subset or the checkpoint is not what it says.
+    """
+    tagger = load_tagger(path)
+    folder = out or str(run_folder(path) / EVALUATION_FOLDER)
+    sets = _open_sets(tagger, requests, subset_url, n_workers)
+    return evaluate_run(
+        run_label(path, tagger),
+        tagger.sha256,
+        tagger.predict(device),
+        sets,
+        out=folder,
+        metric=metric,
+        probe=probe,
+    )
+
+
+def evaluate_random(
+    like: Path,
+    requests: Sequence[SetRequest],
+    *,
+    device: torch.device,
+    out: str,
+    seed: int = 0,
+    metric: MetricDefinition | None = None,
+    n_workers: int = 0,
+) -> Evaluation:
+    """Evaluate an untrained tagger of a run's shape: the row that all others must beat.
+
+    Args:
+        like: a run's folder.
+        requests: the sets.
+        device: where the model computes.
+        out: folder of the random row; score files go to ``OUT/evaluation``.
+        seed: seed of its weights.
+        metric: how figures are made; None takes the defaults.
+        n_workers: decoding processes.
+
+    Raises:
+        UsageError: there is no checkpoint.
+        ManifestError: a set or the checkpoint is not what it says.
+    """
+    tagger = random_tagger(load_tagger(like), seed)
+    return evaluate_run(
+        run_label(like, tagger),
+        tagger.sha256,
+        tagger.predict(device),
+        _open_sets(tagger, requests, None, n_workers),
+        out=str(Path(out) / EVALUATION_FOLDER),
+        metric=metric,
+    )
+
+
+def _open_sets(
+    tagger: Tagger, requests: Sequence[SetRequest], subset_url: str | None, n_workers: int
+) -> list[EvaluationSet]:
+    if subset_url and len(requests) != 1:
+        raise UsageError(
+            f"--subset: expected one set, got {len(requests)}; a subset belongs to one recipe"
+        )
+    subset = load_subset(subset_url) if subset_url else None
+    return [
+        evaluation_set(
+            load_set(request.url),
+            tagger.tags,
+            recipe_id=request.recipe_id,
+            subset=subset,
+            n_workers=n_workers,
+        )
+        for request in requests
+    ]

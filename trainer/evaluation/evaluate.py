@@ -1,0 +1,107 @@
+"""Evaluate one run on sets: scores, consistency, probe, score files."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from manifests import store
+from manifests.canonical import pretty_json
+from manifests.errors import UsageError
+from trainer.evaluation.clip_scores import BATCH_CHUNKS, Clip, Predict, score_clips
+from trainer.evaluation.domain_probe import Probe
+from trainer.evaluation.embedding_sample import sample_embeddings, write_sample
+from trainer.evaluation.figures import (
+    Evaluation,
+    MetricDefinition,
+    RunLabel,
+    SetEvaluation,
+    SetLabel,
+)
+from trainer.evaluation.measure import measure_set
+from trainer.evaluation.score_file import SUFFIX, ScoreFile, write_score_file
+
+EVALUATION_FOLDER: Final = "evaluation"
+"""Folder of a run that its score files are written to."""
+
+EVALUATION: Final = "evaluation.json"
+EMBEDDINGS: Final = ".embeddings.safetensors"
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """A set to evaluate on.
+
+    Attributes:
+        label: which set, and what part of it.
+        tags: its vocabulary, in order; the model's outputs are these.
+        snrs_db: SNR of every member in the set's order; None for ``clean`` and ``audio``.
+        clips: opens the clips, each with all members; called once.
+    """
+
+    label: SetLabel
+    tags: tuple[str, ...]
+    snrs_db: Mapping[str, float | None]
+    clips: Callable[[], Iterable[Clip]]
+
+
+def evaluate_run(
+    run: RunLabel,
+    checkpoint_sha256: str,
+    predict: Predict,
+    sets: Sequence[EvaluationSet],
+    *,
+    out: str | None = None,
+    metric: MetricDefinition | None = None,
+    probe: Probe = "linear",
+    batch_chunks: int = BATCH_CHUNKS,
+) -> Evaluation:
+    """Evaluate a model on sets.
+
+    Args:
+        run: the run, for tables.
+        checkpoint_sha256: hash of the weights.
+        predict: the model.
+        sets: the sets; their names must differ.
+        out: folder for ``SET.scores`` with its table and embedding sample, and for
+            ``evaluation.json``; None writes nothing.
+        metric: how figures are made; None takes the defaults.
+        probe: kind of the fresh domain classifier, ``linear`` or ``mlp``.
+        batch_chunks: most chunks given to the model at once.
+
+    Raises:
+        UsageError: no set, or two of one name.
+        ManifestError: a set is not whole or does not fit the model.
+    """
+    metric = metric or MetricDefinition()
+    twice = [name for name, n in Counter(item.label.name for item in sets).items() if n > 1]
+    if twice or not sets:
+        raise UsageError(
+            f"sets: expected one or more sets of different names, got {twice or 'none'}; "
+            "evaluate sets of one name in separate runs of the command"
+        )
+    found = []
+    for item in sets:
+        _LOG.info("%s: scoring %s", run.name, item.label.name)
+        clips = score_clips(
+            item.clips(),
+            predict,
+            tags=item.tags,
+            members=tuple(item.snrs_db),
+            batch_chunks=batch_chunks,
+        )
+        snrs_db = {name: snr_db for name, snr_db in item.snrs_db.items() if snr_db is not None}
+        found.append(SetEvaluation(item.label, measure_set(clips, snrs_db, metric, probe)))
+        if out is not None:
+            file = ScoreFile.of(run, checkpoint_sha256, metric, probe, found[-1], clips.tags)
+            url = write_score_file(out, file, clips)
+            write_sample(url.removesuffix(SUFFIX) + EMBEDDINGS, sample_embeddings(clips))
+    evaluation = Evaluation(run, checkpoint_sha256, metric, probe, tuple(found))
+    if out is not None:
+        store.write_text(store.join(out, EVALUATION), pretty_json(asdict(evaluation)))
+    return evaluation

@@ -1,0 +1,156 @@
+"""What an evaluation found, as frozen rows that go through JSON without loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trainer.bootstrap import LEVEL, N_DRAWS, Figure
+from trainer.evaluation.consistency import Consistency
+from trainer.metrics import TagMetrics
+
+
+@dataclass(frozen=True)
+class RunLabel:
+    """Which run was evaluated.
+
+    Attributes:
+        name: name of the run, e.g. its folder's.
+        method: ``baseline``, ``dat``, ..., ``random-encoder``; the row of the table.
+        seed: seed of the run.
+        config_sha256: SHA-256 over the run's config without the seed: runs that share it differ
+            by the seed alone.
+    """
+
+    name: str
+    method: str
+    seed: int
+    config_sha256: str
+
+
+@dataclass(frozen=True)
+class SetLabel:
+    """Which set was evaluated, and what part of it.
+
+    Attributes:
+        name: name of the set.
+        recipe_id: id of the frozen recipe; None where the set was never frozen.
+        plan_id: hash of the set's plan and identity config (``set_label``).
+        subset_id: id of the subset that was evaluated; None for the whole set.
+    """
+
+    name: str
+    recipe_id: str | None
+    plan_id: str
+    subset_id: str | None
+
+
+@dataclass(frozen=True)
+class MetricDefinition:
+    """How the figures were made; figures of different definitions are never compared.
+
+    Attributes:
+        clip_score: what the score of a clip and tag is.
+        average: what the mean runs over.
+        n_draws: bootstrap draws.
+        draws_over: what a draw draws.
+        draw_seed: seed of the draws.
+        interval: how an interval follows from the draws.
+        level: share of the draws within an interval.
+    """
+
+    clip_score: str = "mean of sigmoids over all whole chunks, tail dropped"
+    average: str = "macro over tags with a positive and a negative clip"
+    n_draws: int = N_DRAWS
+    draws_over: str = "artists; clips where the artist is unknown"
+    draw_seed: int = 0
+    interval: str = "percentiles of the draws, centred on the figure"
+    level: float = LEVEL
+
+
+@dataclass(frozen=True)
+class MemberFigures:
+    """Scores of one member of a set.
+
+    Attributes:
+        member: ``clean``, ``noisy.snr_0`` ... or ``audio``.
+        snr_db: its SNR; None for clean and for real recordings.
+        auc: macro ROC-AUC with its interval; None where the set has no tag to score.
+        ap: macro average precision; None likewise.
+        tags: the table per tag.
+    """
+
+    member: str
+    snr_db: float | None
+    auc: Figure | None
+    ap: Figure | None
+    tags: tuple[TagMetrics, ...]
+
+
+@dataclass(frozen=True)
+class NoiseFigures:
+    """Agreement of one noisy member with the clean one.
+
+    Attributes:
+        member: the noisy member.
+        snr_db: its SNR.
+        consistency: cosine, retrieval and change of tags; None for a set of one clip.
+        probe_auc: AUC of a fresh domain classifier, clean against this SNR; None where there are
+            too few artists to validate it.
+    """
+
+    member: str
+    snr_db: float
+    consistency: Consistency | None
+    probe_auc: float | None
+
+
+@dataclass(frozen=True)
+class SetFigures:
+    """Everything measured on one set.
+
+    Attributes:
+        n_clips: clips scored.
+        n_clusters: artists (clusters) that the draws run over.
+        n_tags: tags in the means.
+        n_left_out: tags without a positive or without a negative clip.
+        members: figures of each member, in the set's order.
+        noisy_mean_auc: mean of the noisy members' macro AUC; None without noisy members or tags.
+        noisy_mean_ap: the same of the AP.
+        noise: agreement with the clean member by SNR; empty for real recordings.
+    """
+
+    n_clips: int
+    n_clusters: int
+    n_tags: int
+    n_left_out: int
+    members: tuple[MemberFigures, ...]
+    noisy_mean_auc: Figure | None
+    noisy_mean_ap: Figure | None
+    noise: tuple[NoiseFigures, ...]
+
+
+@dataclass(frozen=True)
+class SetEvaluation:
+    """One set's label and figures."""
+
+    label: SetLabel
+    figures: SetFigures
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One run on all sets that it was evaluated on.
+
+    Attributes:
+        run: the run.
+        checkpoint_sha256: hash of the weights.
+        metric: how the figures were made.
+        probe: kind of the fresh domain classifier.
+        sets: one entry per set.
+    """
+
+    run: RunLabel
+    checkpoint_sha256: str
+    metric: MetricDefinition
+    probe: str
+    sets: tuple[SetEvaluation, ...]

@@ -1,0 +1,40 @@
+"""Which run a checkpoint belongs to, for the rows of the table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from manifests.canonical import canonical_json, sha256_text
+from trainer.evaluation.figures import RunLabel
+from trainer.runs.folder import CONFIG, read_config
+from trainer.tagger import Tagger
+
+
+def run_label(path: Path, tagger: Tagger) -> RunLabel:
+    """Return the label of a trained (or random) tagger.
+
+    Args:
+        path: the run's folder, or a checkpoint's folder in it.
+        tagger: the tagger that was loaded from it.
+
+    Raises:
+        ManifestError: the run's config is no JSON object.
+    """
+    card = tagger.card
+    method, seed = str(card["method"]), int(card.get("seed", 0))
+    config = {**_config(path), "trained_on": card.get("trained_on"), "model": card["model"]}
+    config["method"] = method  # a random encoder carries the config of the run that it is like
+    config.pop("seed", None)
+    return RunLabel(tagger.name, method, seed, sha256_text(canonical_json(config)))
+
+
+def run_folder(path: Path) -> Path:
+    """Return the run's folder of a path that is one, or a checkpoint's folder in it."""
+    resolved = path.resolve()
+    return resolved.parents[1] if resolved.parent.name == "checkpoints" else resolved
+
+
+def _config(path: Path) -> dict[str, Any]:
+    folder = run_folder(path)
+    return read_config(folder) if (folder / CONFIG).is_file() else {}

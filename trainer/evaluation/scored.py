@@ -1,0 +1,78 @@
+"""Score files as they are compared: loaded, checked, and checked against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from manifests import store
+from manifests.errors import ManifestError, UsageError
+from trainer.evaluation.clip_scores import ScoreTable
+from trainer.evaluation.evaluate import EVALUATION_FOLDER
+from trainer.evaluation.score_file import SUFFIX, ScoreFile, load_score_file
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A score file and its table, as ``load_score_file`` returns them.
+
+    Attributes:
+        url: where the score file lies.
+        file: the score file.
+        table: its table.
+    """
+
+    url: str
+    file: ScoreFile
+    table: ScoreTable
+
+
+def load_scores(urls: Sequence[str]) -> list[Scored]:
+    """Load score files; a run's folder stands for all of its score files.
+
+    Args:
+        urls: ``NAME.scores`` files, and run folders that were evaluated.
+
+    Raises:
+        UsageError: nothing given.
+        ManifestError: a run was not evaluated, or a score file is not what it says.
+    """
+    if not urls:
+        raise UsageError("compare: expected runs or score files, got none; name at least one")
+    files = []
+    for url in urls:
+        if url.endswith(SUFFIX):
+            files.append(url)
+            continue
+        folder = store.join(url, EVALUATION_FOLDER)
+        found = [name for name in store.list_names(folder) if name.endswith(SUFFIX)]
+        if not found:
+            raise ManifestError(
+                f"{url}: expected score files in {EVALUATION_FOLDER}/, found none; run train "
+                f"evaluate --checkpoint {url} first"
+            )
+        files += [store.join(folder, name) for name in found]
+    return [Scored(url, *load_score_file(url)) for url in files]
+
+
+def check_comparable(first: ScoreFile, second: ScoreFile) -> None:
+    """Check that two score files speak of the same examples and the same figures.
+
+    Raises:
+        ManifestError: another recipe, set, subset, vocabulary or definition of the metric.
+    """
+    a, b = first.set, second.set
+    pairs: list[tuple[str, object, object]] = [
+        ("recipe id", a.recipe_id, b.recipe_id)
+        if a.recipe_id and b.recipe_id
+        else ("plan id", a.plan_id, b.plan_id),  # tells sets apart that were never frozen
+        ("subset id", a.subset_id or "whole set", b.subset_id or "whole set"),
+        ("metric", first.metric, second.metric),
+        ("tag vocabulary", sorted(first.tags), sorted(second.tags)),
+    ]
+    for what, said, other in pairs:
+        if said != other:
+            raise ManifestError(
+                f"{first.run.name} and {second.run.name}: expected one {what}, got {said!s:.120} "
+                f"and {other!s:.120}; evaluate both runs on the same set and subset"
+            )

@@ -1,0 +1,99 @@
+"""A tagger as one file for other programs: ONNX or TorchScript, audio in, tag probabilities out."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import nn
+
+from manifests import store
+from manifests.canonical import pretty_json
+from manifests.errors import UsageError
+from manifests.rows import CHUNK_SAMPLES, SAMPLE_RATE
+from trainer.tagger import Tagger
+
+FORMATS: Final = ("onnx", "torchscript")
+
+
+class ChunkTagger(nn.Module):
+    """Level, encoder and label predictor in one module: (B, 1, 59,049) to (B, n_tags)."""
+
+    def __init__(self, tagger: Tagger) -> None:
+        super().__init__()
+        self.encoder, self.predictor = tagger.encoder.cpu(), tagger.predictor.cpu()
+        self.prepare: Callable[[torch.Tensor], torch.Tensor] = tagger.prepare
+
+    def forward(self, audio: torch.Tensor) -> torch.Tensor:
+        """Return tag probabilities of chunks."""
+        logits: torch.Tensor = self.predictor(self.encoder(self.prepare(audio)))
+        return torch.sigmoid(logits)
+
+
+def export_tagger(tagger: Tagger, path: Path, format_name: str) -> None:
+    """Write a tagger as ONNX or TorchScript, and ``PATH.json`` with tags, rate and band.
+
+    Any number of chunks goes in at once. The caller resamples to 22,050 Hz, applies the band limit
+    and takes the mean over a file's chunks.
+
+    Args:
+        tagger: a trained tagger.
+        path: file to write.
+        format_name: ``onnx`` or ``torchscript``.
+
+    Raises:
+        UsageError: another format, or the packages of ONNX are missing.
+        ManifestError: the file cannot be written.
+    """
+    if format_name not in FORMATS:
+        raise UsageError(f"--format: expected {' or '.join(FORMATS)}, got {format_name}")
+    model = ChunkTagger(tagger).eval()
+    example = torch.zeros(2, 1, CHUNK_SAMPLES).uniform_(-0.1, 0.1)
+    data = _onnx(model, example) if format_name == "onnx" else _torchscript(model, example)
+    store.write_bytes(str(path), data)
+    card = {
+        "format": format_name,
+        "input": {"name": "audio", "shape": ["n_chunks", 1, CHUNK_SAMPLES]},
+        "output": {"name": "probabilities", "shape": ["n_chunks", len(tagger.tags)]},
+        "sample_rate": SAMPLE_RATE,
+        "band_hz": tagger.band_hz,
+        "tags": list(tagger.tags),
+        "weights_sha256": tagger.sha256,
+    }
+    store.write_text(f"{path}.json", pretty_json(card))
+
+
+def _onnx(model: nn.Module, example: torch.Tensor) -> bytes:
+    try:
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise UsageError("--format onnx: install robust-tagger[onnx]") from error
+    n_chunks = torch.export.Dim("n_chunks", min=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns of its own deprecations
+        program = torch.onnx.export(
+            model,
+            (example,),
+            input_names=["audio"],
+            output_names=["probabilities"],
+            dynamic_shapes=({0: n_chunks},),
+            dynamo=True,
+            verbose=False,
+        )
+    if program is None:
+        raise UsageError("--format onnx: torch gave no program; try --format torchscript")
+    serialized: bytes = program.model_proto.SerializeToString()
+    return serialized
+
+
+def _torchscript(model: nn.Module, example: torch.Tensor) -> bytes:
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        traced = torch.jit.trace(model, example)  # type: ignore[no-untyped-call]
+        torch.jit.save(traced, buffer)
+    return buffer.getvalue()

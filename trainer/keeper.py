@@ -1,0 +1,204 @@
+"""What every stage keeps: its log, its progress line, its last and its best checkpoint.
+
+The loops stay in the stages; this only writes down what they tell it. Saving goes by the clock and
+changes no result: a resumed stage repeats the steps since the last checkpoint, bit for bit.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import torch
+
+from trainer.runs.checkpoint import TrainingState, load_checkpoint, save_checkpoint
+from trainer.runs.distributed import World, average_buffers
+from trainer.runs.folder import RunFolder
+from trainer.runs.lock import locked
+from trainer.runs.metrics_log import MetricsLog
+from trainer.runs.progress import Advance, show_progress
+from trainer.runs.restore import restore
+
+logger = logging.getLogger(__name__)
+SAVE_EVERY_S: Final = 60.0
+LOG_EVERY: Final = 10
+VALIDATION_SHARE: Final = 0.2
+
+
+@dataclass
+class Keeper:
+    """Keeps one stage.
+
+    Attributes:
+        run: the stage's folder.
+        stage: name of the stage in the log.
+        state: what changes while it trains.
+        n_steps: steps of the whole stage.
+        world: the processes that train together.
+        card: JSON values that go into every checkpoint, e.g. model config and tags.
+        loaders: fingerprints of the loaders, checked on resume.
+        validations: validations over the stage.
+        first_step: steps done before this process began.
+        best: score of the best checkpoint so far.
+        done: whether the stage was finished before.
+        precision: what the stage trains in; chosen at its first step, kept on resume.
+    """
+
+    run: RunFolder
+    stage: str
+    state: TrainingState
+    n_steps: int
+    world: World
+    card: Mapping[str, Any]
+    loaders: Mapping[str, str]
+    validations: int
+    first_step: int = 0
+    best: float | None = None
+    done: bool = False
+    precision: str = ""
+    _sums: dict[str, torch.Tensor | float] = field(default_factory=dict)
+    _n_summed: int = 0
+    _n_examples: int = 0
+    _since: float = 0.0
+    _saved: float = 0.0
+    _validation_s: float = 0.0
+    _log: MetricsLog | None = None
+    _show: Advance | None = None
+
+    @contextmanager
+    def open(self) -> Iterator[Keeper]:
+        """Resume from the last checkpoint where there is one, and open the log."""
+        self._resume()
+        with locked(self.run), self._opened_log() as log:
+            self._log = log
+            with show_progress(
+                self.stage, self.n_steps, first_step=self.first_step, quiet=not self.world.is_main
+            ) as self._show:
+                self._since = self._saved = self._begin = time.monotonic()
+                yield self
+                self._finish()
+
+    @contextmanager
+    def _opened_log(self) -> Iterator[MetricsLog | None]:
+        if self.world.is_main:
+            with MetricsLog(self.run, self.stage, step=self.first_step) as log:
+                yield log
+        else:
+            yield None
+
+    def _resume(self) -> None:
+        if not (self.run.last / "state.json").is_file():
+            return
+        checkpoint = load_checkpoint(self.run.last)
+        restore(checkpoint, self.state)
+        progress = checkpoint.progress
+        self.first_step, self.best = int(progress["step"]), progress["best"]
+        self.done, self.precision = bool(progress["done"]), str(progress["precision"])
+        if progress["loaders"] != dict(self.loaders):
+            raise self._other_data()
+        logger.info("%s: resumed at step %d of %d", self.stage, self.first_step, self.n_steps)
+
+    def _other_data(self) -> Exception:
+        from manifests.errors import UsageError
+
+        return UsageError(
+            f"{self.run.path}: expected the sets that the run began with, got others (or another "
+            "number of ranks); name another --out"
+        )
+
+    def validates(self, step: int) -> bool:
+        """Tell whether a validation is due after ``step`` steps; they are evenly spaced."""
+        wanted = max(self.validations, 1)
+        return step * wanted // self.n_steps > (step - 1) * wanted // self.n_steps
+
+    def stepped(self, step: int, figures: Mapping[str, torch.Tensor | float], n: int) -> None:
+        """Note a finished step.
+
+        Args:
+            step: steps done.
+            figures: losses and weights by name; tensors are read only when they are written.
+            n: examples of this rank.
+        """
+        for name, value in figures.items():
+            detached = value.detach() if isinstance(value, torch.Tensor) else value
+            self._sums[name] = self._sums.get(name, 0.0) + detached
+        self._n_summed += 1
+        self._n_examples += n
+        if step % LOG_EVERY == 0 or step == self.n_steps:
+            self._write(step)
+        if time.monotonic() - self._saved > SAVE_EVERY_S and self.world.size == 1:
+            self.save(step)
+
+    def _write(self, step: int) -> None:
+        now = time.monotonic()
+        names = list(self._sums)
+        means = self.world.mean([float(self._sums[name]) / self._n_summed for name in names])
+        figures = {f"train/{name}": value for name, value in zip(names, means, strict=True)}
+        n_all = self._n_examples * self.world.size
+        figures["train/examples_per_s"] = n_all / max(now - self._since, 1e-9)
+        if self._log is not None:
+            self._log.write(step, figures)
+        if self._show is not None:
+            self._show(step, loss=figures.get("train/loss", 0.0), n_examples=n_all)
+        self._sums, self._n_summed, self._n_examples, self._since = {}, 0, 0, now
+
+    @contextmanager
+    def validation(self) -> Iterator[None]:
+        """Take the time of a validation; BatchNorm statistics agree over ranks before it."""
+        average_buffers(self._learning(), self.world)
+        begin = time.monotonic()
+        yield
+        self._validation_s += time.monotonic() - begin
+
+    def validated(self, step: int, score: float, figures: Mapping[str, float]) -> None:
+        """Note a validation; a score above the best so far makes the best checkpoint."""
+        if self._log is not None:
+            named = {f"valid/{name}": value for name, value in figures.items()}
+            self._log.write(step, {**named, "valid/score": score})
+        if self.best is None or score > self.best:
+            self.best = score
+            if self.world.is_main:
+                save_checkpoint(self.run.best, self.state, self._progress(step))
+        self.save(step)
+
+    def save(self, step: int) -> None:
+        """Write the last checkpoint."""
+        if self.world.size > 1:
+            average_buffers(self._learning(), self.world)
+        if self.world.is_main:
+            save_checkpoint(self.run.last, self.state, self._progress(step))
+        self._saved = time.monotonic()
+
+    def _learning(self) -> list[torch.nn.Module]:
+        """Return the networks that are not frozen."""
+        return [
+            module
+            for module in self.state.modules.values()
+            if any(parameter.requires_grad for parameter in module.parameters())
+        ]
+
+    def _progress(self, step: int) -> dict[str, Any]:
+        return {
+            **self.card,
+            "stage": self.stage,
+            "step": step,
+            "best": self.best,
+            "done": step >= self.n_steps,
+            "precision": self.precision,
+            "loaders": dict(self.loaders),
+        }
+
+    def _finish(self) -> None:
+        share = self._validation_s / max(time.monotonic() - self._begin, 1e-9)
+        if share > VALIDATION_SHARE and self._validation_s > 60.0:
+            logger.warning(
+                "%s: validation took %.0f %% of the time; ask for fewer --validations or a "
+                "--valid-limit",
+                self.stage,
+                100 * share,
+            )
+        self.world.barrier()

@@ -1,0 +1,1 @@
+"""The networks: encoders, the heads on top of them, gradient reversal and freezing."""

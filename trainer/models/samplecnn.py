@@ -1,0 +1,159 @@
+"""SampleCNN: the raw-waveform encoder of CLMR and of the thesis.
+
+Lee et al. 2017 (arXiv:1703.01789), as coded in Spijkervet/CLMR ``clmr/models/sample_cnn.py``
+(METHOD.md 2.1): eleven convolutions of three samples; the first strides by three, nine are
+followed by a max pool of three, so 3**10 = 59,049 samples end as one frame of 512 features. Unlike
+there, the unused ``fc`` and the supervised dropout are left out: the embedding h *is* the output.
+
+The same weights run in two layouts. ``conv1d`` is the network as written above, the oracle of the
+tests and the baseline of the benchmark. ``conv2d`` computes the same function for less memory
+traffic, which is what bounds this network on a CPU (its first two activations hold 2.5 million
+values each):
+
+* a first convolution whose stride equals its kernel is a matrix product over reshaped input, and
+  its result is already channels-last;
+* channels-last convolutions need no layout change before and after each call;
+* ``relu(pool(x)) == pool(relu(x))`` because ReLU is monotone, and so are the gradients: the pool
+  picks the same element, or all three are negative and the gradient is zero either way. Pooling
+  first leaves a third of the values to ReLU.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Final, Literal, cast, get_args
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from manifests.errors import ManifestError, UsageError
+from manifests.rows import CHUNK_SAMPLES, SAMPLE_RATE
+
+Layout = Literal["conv1d", "conv2d"]
+
+KERNEL: Final = 3
+"""Kernel, first stride and pool of every layer, in samples."""
+
+BLOCK_CHANNELS: Final = (128, 128, 128, 256, 256, 256, 256, 256, 256, 512)
+"""Output channels of the strided layer and the nine pooled layers at width 1."""
+
+LAST_CHANNELS: Final = 512
+"""Output channels of the unpooled last layer at width 1: the size of h."""
+
+
+class SampleCNN(nn.Module):
+    """Encoder from a chunk of audio to an embedding h; 2,368,512 parameters at width 1.
+
+    Initialised as PyTorch does by default, as CLMR is.
+
+    Args:
+        width: factor on every channel count, for small runs; 1 is the published network.
+        last_kernel: kernel of the last convolution: 3 as in CLMR's code, 1 as in the thesis'
+            Table 3.1.
+        layout: ``conv2d`` (fast) or ``conv1d`` (plain); same parameters, same state dict.
+
+    Attributes:
+        n_features: size of h, 512 × width.
+        chunk_samples: samples of one input, 59,049.
+        sample_rate: sample rate of the input, Hz.
+
+    Raises:
+        UsageError: for a width not above 0, another kernel or another layout.
+    """
+
+    chunk_samples: Final = CHUNK_SAMPLES
+    sample_rate: Final = SAMPLE_RATE
+
+    def __init__(
+        self, width: float = 1.0, last_kernel: int = KERNEL, *, layout: Layout = "conv2d"
+    ) -> None:
+        super().__init__()
+        if not width > 0:
+            raise UsageError(f"width: expected a factor above 0, got {width}; 1 is the full size")
+        if last_kernel not in (1, KERNEL):
+            raise UsageError(
+                f"last_kernel: expected 1 (thesis) or 3 (CLMR), got {last_kernel}; use one of them"
+            )
+        if layout not in get_args(Layout):
+            raise UsageError(
+                f"layout: expected one of {', '.join(get_args(Layout))}, got {layout}; "
+                "use one of them"
+            )
+        channels = [max(1, round(width * size)) for size in BLOCK_CHANNELS]
+        self.n_features = max(1, round(width * LAST_CHANNELS))
+        self.layout = layout
+        self.first = _Block(1, channels[0], stride=KERNEL)
+        self.pooled = nn.ModuleList(
+            _Block(before, after, padding=1) for before, after in itertools.pairwise(channels)
+        )
+        self.last = _Block(
+            channels[-1], self.n_features, kernel=last_kernel, padding=last_kernel // 2
+        )
+
+    def forward(self, audio: torch.Tensor) -> torch.Tensor:
+        """Embed chunks.
+
+        Args:
+            audio: mono chunks at 22,050 Hz, (B, 1, 59,049).
+
+        Returns:
+            Embeddings h, (B, n_features).
+
+        Raises:
+            ManifestError: if the audio has another shape.
+        """
+        if audio.ndim != 3 or audio.shape[1:] != (1, self.chunk_samples):
+            raise ManifestError(
+                f"audio: expected shape (batch, 1, {self.chunk_samples}), got "
+                f"{tuple(audio.shape)}; cut mono chunks of 3**10 samples at {self.sample_rate} Hz"
+            )
+        return self._plain(audio) if self.layout == "conv1d" else self._channels_last(audio)
+
+    def _plain(self, audio: torch.Tensor) -> torch.Tensor:
+        frames = F.relu(self.first.norm(self.first.conv(audio)))  # (B, C, 19683)
+        for module in self.pooled:
+            block = cast(_Block, module)
+            frames = F.max_pool1d(F.relu(block.norm(block.conv(frames))), KERNEL)
+        return F.relu(self.last.norm(self.last.conv(frames))).squeeze(2)  # (B, D, 1) -> (B, D)
+
+    def _channels_last(self, audio: torch.Tensor) -> torch.Tensor:
+        weight, bias = self.first.conv.weight, self.first.conv.bias
+        triples = audio.reshape(audio.shape[0], 1, -1, KERNEL)  # (B, 1, 19683, 3)
+        frames = F.linear(triples, weight.squeeze(1), bias).permute(0, 3, 1, 2)  # (B, C, 1, 19683)
+        frames = F.relu(self.first.norm(frames), inplace=True)
+        for module in self.pooled:
+            block = cast(_Block, module)
+            pooled = F.max_pool2d(block.norm(block.wide(frames)), (1, KERNEL))
+            frames = F.relu(pooled, inplace=True)
+        return F.relu(self.last.norm(self.last.wide(frames)), inplace=True).flatten(1)
+
+
+class _Block(nn.Module):
+    """Parameters of one convolution and its normalisation, for either layout."""
+
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        *,
+        kernel: int = KERNEL,
+        stride: int = 1,
+        padding: int = 0,
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(n_in, n_out, kernel, stride=stride, padding=padding)
+        self.norm = _TimeBatchNorm(n_out)
+
+    def wide(self, frames: torch.Tensor) -> torch.Tensor:
+        """Apply the convolution to (B, C, 1, T) in channels-last memory."""
+        padding = (0, cast(int, self.conv.padding[0]))
+        return F.conv2d(frames, self.conv.weight.unsqueeze(2), self.conv.bias, padding=padding)
+
+
+class _TimeBatchNorm(nn.BatchNorm1d):
+    """BatchNorm1d that takes (B, C, 1, T) too: the statistics are per channel in both shapes."""
+
+    def _check_input_dim(self, input: torch.Tensor) -> None:
+        if input.ndim not in (3, 4):
+            raise ValueError(f"expected a 3-D or 4-D input, got {input.ndim}-D")

@@ -1,0 +1,44 @@
+"""The SNR range of every step: constant, or from easy to hard by epochs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trainer.config import SnrConfig
+from trainer.data.snr import ConstantSnr, SnrAt, SnrRange
+from trainer.schedule import Easy, snr_range
+
+
+@dataclass(frozen=True)
+class EasyToHard:
+    """The range of a step; travels to the loader's workers, so it is a dataclass."""
+
+    config: SnrConfig
+    steps_per_epoch: int
+    easy: Easy
+
+    def __call__(self, step: int) -> SnrRange:
+        """Return the range of the step's epoch."""
+        low_db, high_db = snr_range(
+            step // self.steps_per_epoch,
+            easy=self.easy,
+            step_db_per_epoch=self.config.e2h_db_per_epoch,
+            low=self.config.low_db,
+            high=self.config.high_db,
+            mode=self.config.e2h_mode,
+        )
+        return SnrRange(low_db, high_db)
+
+
+def easy_to_hard(config: SnrConfig, steps_per_epoch: int, *, easy: Easy) -> SnrAt:
+    """Return the SNR range by step: the whole range where the schedule is off.
+
+    Args:
+        config: range and step in dB an epoch.
+        steps_per_epoch: steps of one pass over the source half.
+        easy: the end where the schedule starts: ``low`` for the domain classifier, ``high`` for
+            tagging (METHOD.md section 6, row 12).
+    """
+    if config.e2h_db_per_epoch <= 0:
+        return ConstantSnr(SnrRange(config.low_db, config.high_db))
+    return EasyToHard(config, steps_per_epoch, easy)

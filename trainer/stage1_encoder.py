@@ -1,0 +1,207 @@
+"""Stage 1: contrastive pretraining of SampleCNN.  L = NT-Xent(z_a, z_b).
+
+Two crops of one excerpt, each augmented by CLMR's chain, are pulled together and pushed from all
+others of the batch (CLMR, Spijkervet & Burgoyne 2021, arXiv:2103.09410; METHOD.md 2). Half of the
+songs are heard clean, half under noise (thesis section 4.2). The projector is used here only:
+everything downstream reads the encoder's h.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch.optim import Adam
+
+from manifests.rows import SOURCE, TARGET
+from trainer.augment import CLMR, AugmentationChain
+from trainer.compute import Compute, prepared
+from trainer.config import EncoderConfig, ModelConfig, TrainConfig
+from trainer.data import Batch, Loader, LoaderConfig, Part, SnrRange, make_part
+from trainer.data.reading import CONTRASTIVE_CLEAN, CONTRASTIVE_NOISY, UNLABELLED_PAIR
+from trainer.gather import gather_with_gradient
+from trainer.keeper import Keeper
+from trainer.losses import nt_xent
+from trainer.models.heads import Projector
+from trainer.models.samplecnn import SampleCNN
+from trainer.roles import Roles
+from trainer.runs.checkpoint import TrainingState
+from trainer.runs.distributed import average_gradients, broadcast_modules
+from trainer.runs.folder import RunFolder
+from trainer.runs.seeding import step_generator
+
+VALID_BATCHES = 8
+
+
+def encoder_parts(roles: Roles, config: EncoderConfig) -> list[Part]:
+    """Return the source half, heard clean, and the target half, heard noisy."""
+    shard_set = roles.open(roles.pretrain("train"))
+    readings = (CONTRASTIVE_CLEAN, CONTRASTIVE_NOISY)
+    if config.cross_domain:
+        readings = (UNLABELLED_PAIR, UNLABELLED_PAIR)
+    return [
+        make_part(shard_set, reading, domain=domain)
+        for reading, domain in zip(readings, (SOURCE, TARGET), strict=True)
+    ]
+
+
+def contrastive_loss(
+    encoder: Callable[[torch.Tensor], torch.Tensor],
+    projector: Projector,
+    view_a: torch.Tensor,
+    view_b: torch.Tensor,
+    config: EncoderConfig,
+) -> torch.Tensor:
+    """Return NT-Xent of two views (B, 1, T), over the projections of all ranks."""
+    h = encoder(torch.cat([view_a, view_b]))  # (2B, 1, T) -> (2B, D)
+    z_a, z_b = projector(h).chunk(2)
+    return nt_xent(z_a, z_b, config.temperature, gather_with_gradient)
+
+
+def train_encoder(config: TrainConfig, roles: Roles, run: RunFolder, compute: Compute) -> None:
+    """Pretrain the encoder; its best checkpoint has the lowest NT-Xent on both domains.
+
+    Args:
+        config: the run's config; ``config.encoder`` is this stage's.
+        roles: sets by role: ``pretrain-train`` and ``pretrain-valid``, or ``train`` and ``valid``.
+        run: the stage's folder.
+        compute: device, ranks, precision.
+
+    Raises:
+        UsageError: too few examples for a batch, or sets without halves.
+        ManifestError: a set is damaged.
+    """
+    stage, world, device = config.encoder, compute.world, compute.device
+    # ---- data ------------------------------------------------------------------
+    loader = Loader(
+        encoder_parts(roles, stage),
+        LoaderConfig(
+            batch_size=stage.batch_size,
+            seed=config.seed,
+            snr_over=config.snr.over,
+            snr_draw=config.snr.draw,
+            n_workers=compute.system.workers,
+        ),
+        rank=world.rank,
+        world_size=world.size,
+    )
+    n_steps = stage.epochs * loader.steps_per_epoch
+    validation = ContrastiveValidation(roles, config)
+    # ---- networks --------------------------------------------------------------
+    torch.manual_seed(config.seed)
+    encoder = new_encoder(config.model).to(device)
+    projector = Projector(encoder.n_features).to(device)
+    broadcast_modules([encoder, projector], world)
+    parameters = [*encoder.parameters(), *projector.parameters()]
+    optimizer = Adam(parameters, lr=stage.lr)
+    views = ContrastiveViews(config.model, stage, config.seed, compute)
+    forward = compute.compiled(encoder)
+    # ---- train -----------------------------------------------------------------
+    keeper = Keeper(
+        run=run,
+        stage="encoder",
+        state=TrainingState({"encoder": encoder, "projector": projector}, {"adam": optimizer}),
+        n_steps=n_steps,
+        world=world,
+        card=encoder_card(config),
+        loaders={"train": loader.fingerprint},
+        validations=stage.validations,
+    )
+    with keeper.open():
+        if keeper.done:
+            return
+        first = keeper.first_step
+        snr = SnrRange(config.snr.low_db, config.snr.high_db)
+        for batch in loader.batches(first, n_steps - first, snr=snr):
+            loss_of = partial(contrastive_loss, forward, projector, *views(batch), stage)
+            if not keeper.precision:
+                keeper.precision = compute.precision_of(loss_of, [encoder, projector])
+            with compute.autocast(keeper.precision):
+                loss = loss_of()
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            average_gradients(parameters, world)
+            optimizer.step()
+            # ---- log, validate, save ------------------------------------------
+            step = batch.step + 1
+            keeper.stepped(step, {"loss": loss, "lr": stage.lr}, len(batch))
+            if keeper.validates(step):
+                with keeper.validation():
+                    figures = validation(encoder, projector, views)
+                keeper.validated(step, -figures["nt_xent"], figures)
+
+
+def new_encoder(model: ModelConfig) -> SampleCNN:
+    """Return a SampleCNN as the config says, freshly initialised."""
+    return SampleCNN(model.width, model.last_kernel)
+
+
+def encoder_card(config: TrainConfig) -> dict[str, object]:
+    """Return what a checkpoint must say for its encoder to be built again."""
+    return {"model": dict(vars(config.model)), "seed": config.seed}
+
+
+class ContrastiveViews:
+    """The two views of a batch as the encoder hears them: augmented, then levelled.
+
+    Draws come from a generator per step, so a resumed stage hears the same views.
+    """
+
+    def __init__(
+        self, model: ModelConfig, config: EncoderConfig, seed: int, compute: Compute
+    ) -> None:
+        self._prepare = prepared(model)
+        self._chain = AugmentationChain(CLMR) if config.augment else None
+        self._seed, self._compute = seed, compute
+
+    def __call__(self, batch: Batch, purpose: str = "augment") -> tuple[torch.Tensor, torch.Tensor]:
+        """Return both views, (B, 1, T) each, on the device."""
+        generator = step_generator(self._seed, purpose, batch.step, rank=self._compute.world.rank)
+        a, b = (self._view(view.audio.to(self._compute.device), generator) for view in batch.views)
+        return a, b
+
+    def _view(self, audio: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        if self._chain is not None:
+            audio = self._chain(audio, generator)
+        return self._prepare(audio)
+
+
+class ContrastiveValidation:
+    """NT-Xent of the validation excerpts, clean and noisy apart; the same views every time."""
+
+    def __init__(self, roles: Roles, config: TrainConfig) -> None:
+        shard_set = roles.open(roles.pretrain("valid"))
+        self._snr = SnrRange(config.snr.low_db, config.snr.high_db)
+        readings = {"clean": CONTRASTIVE_CLEAN, "noisy": CONTRASTIVE_NOISY}
+        self._loaders = {
+            name: self._loader(make_part(shard_set, reading), config)
+            for name, reading in readings.items()
+        }
+        self._temperature = config.encoder.temperature
+
+    @staticmethod
+    def _loader(part: Part, config: TrainConfig) -> Loader:
+        n_songs = len({ref.song for ref in part.refs})
+        size = min(config.encoder.batch_size, n_songs)
+        return Loader([part], LoaderConfig(batch_size=size, seed=config.seed))
+
+    @torch.no_grad()
+    def __call__(
+        self, encoder: SampleCNN, projector: Projector, views: ContrastiveViews
+    ) -> dict[str, float]:
+        """Return the loss on clean, on noisy, and their mean; networks go back to train mode."""
+        encoder.eval()
+        projector.eval()
+        figures = {}
+        for name, loader in self._loaders.items():
+            losses = []
+            n_batches = min(loader.steps_per_epoch, VALID_BATCHES)
+            for batch in loader.batches(0, n_batches, snr=self._snr):
+                a, b = views(batch, f"validate {name}")
+                z_a, z_b = projector(encoder(torch.cat([a, b]))).chunk(2)
+                losses.append(float(nt_xent(z_a, z_b, self._temperature)))
+            figures[f"nt_xent_{name}"] = sum(losses) / len(losses)
+        encoder.train()
+        projector.train()
+        return figures | {"nt_xent": sum(figures.values()) / len(figures)}
