@@ -19,8 +19,8 @@ from manifests.errors import ManifestError, UsageError
 from manifests.signal import Signal
 
 RESAMPLERS: Final = ("soxr", "sox", "torchaudio")
-MAX_KERNEL: Final = 50_000_000
-"""Weights of torchaudio's polyphase kernel, 400 MB in float64."""
+MAX_KERNEL: Final = 100_000_000
+"""Weights of torchaudio's polyphase kernel, 800 MB in float64."""
 
 
 def _soxr(signal: Signal, rate_in: int, rate_out: int) -> Signal:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import traceback
+import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -115,7 +116,14 @@ def _loky_outcomes(
         parallel = joblib.Parallel(
             return_as="generator_unordered", batch_size=1, pre_dispatch="2 * n_jobs"
         )
-        yield from parallel(joblib.delayed(_guarded)(function, args) for args in arguments)
+        outcomes = parallel(joblib.delayed(_guarded)(function, args) for args in arguments)
+        try:
+            for outcome in outcomes:  # not `yield from`, which would close it in its own way
+                yield outcome
+        finally:
+            with warnings.catch_warnings():  # that a failed run cancels the rest is no news
+                warnings.simplefilter("ignore", UserWarning)
+                outcomes.close()
 
 
 def _dask_outcomes(
@@ -129,8 +137,22 @@ def _dask_outcomes(
 
         futures = client.map(lambda args: _guarded(function, args), arguments, pure=False)
         for future in as_completed(futures):  # type: ignore[no-untyped-call]
-            yield future.result()
+            yield _outcome(future)
             future.release()
+
+
+def _outcome(future: Any) -> Any:
+    """Return a future's result; errors of the task itself are results, others are the cluster's."""
+    try:
+        return future.result()
+    except Exception as error:
+        if _is_lost_worker(error):
+            raise
+        line = str(error).partition(". ")[0].replace("\n", " ")
+        raise ManifestError(
+            f"--engine dask: its workers cannot run the task ({type(error).__name__}: {line}); "
+            "they need the same Python, with this version of robust-tagger"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -149,7 +171,7 @@ def _dask_client(jobs: int, scheduler: str | None) -> Iterator[Any]:
                     )
                 ).scheduler_address
             client = distributed.Client(scheduler, timeout=SCHEDULER_TIMEOUT)  # type: ignore[no-untyped-call]
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise UsageError(
                 f"--scheduler {scheduler}: no dask scheduler answers there ({error}); "
                 "start one with 'dask scheduler'"

@@ -14,6 +14,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure as Canvas
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
+from threadpoolctl import threadpool_limits
 
 from manifests.errors import ManifestError, UsageError
 from manifests.keys import CLEAN
@@ -116,8 +117,10 @@ def _project(stacked: Floats, projection: Projection, seed: int) -> tuple[Floats
     """Return points (n, 2) and the labels of the axes."""
     if projection == "tsne":
         perplexity = min(_PERPLEXITY, (len(stacked) - 1) / 3)
-        tsne = TSNE(perplexity=perplexity, init="pca", random_state=seed)
-        return tsne.fit_transform(stacked), ("t-SNE 1 (no unit)", "t-SNE 2 (no unit)")
+        tsne = TSNE(perplexity=perplexity, init="pca", random_state=seed, n_jobs=1)
+        with threadpool_limits(1):  # threads that wait for each other take 40 times as long
+            points = tsne.fit_transform(stacked)
+        return points, ("t-SNE 1 (no unit)", "t-SNE 2 (no unit)")
     pca = PCA(2, svd_solver="full").fit(stacked)
     shares = pca.explained_variance_ratio_
     return pca.transform(stacked), (

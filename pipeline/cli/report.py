@@ -23,7 +23,7 @@ from pipeline.stages.report import report_set
 )
 @click.option(
     "--examples",
-    type=click.IntRange(0, 24),
+    type=click.IntRange(0, 20),
     default=6,
     show_default=True,
     help="Examples to see and hear, drawn by hash.",

@@ -1,4 +1,4 @@
-"""MUSAN in little: 40 noises of 0.3 to 20 s, four talks, four pieces of music, 16 kHz WAV.
+"""MUSAN in little: 44 noises of 0.3 to 20 s, four talks, four pieces of music, 16 kHz WAV.
 
 Folders, names, LICENSE and ANNOTATIONS files follow the official tar, down to its flaw:
 ``noise-sound-bible-0000.wav`` is in no LICENSE.
@@ -17,7 +17,7 @@ from pipeline.demo.seeding import generator_for
 from pipeline.demo.traits import Traits
 
 _ENCODING: Final = Encoding("WAV", 16_000)
-_N_FREE_SOUND: Final = 34
+_N_FREE_SOUND: Final = 38
 _N_SOUND_BIBLE: Final = 6
 _KINDS: Final = tuple(kind for kind in NOISES if kind != "speech")
 _RULE: Final = "=" * 72 + "\n"

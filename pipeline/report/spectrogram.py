@@ -9,10 +9,11 @@ import base64
 import io
 from typing import Final
 
-import matplotlib.image
+import matplotlib
 import numpy as np
 import scipy.signal
 from numpy.typing import NDArray
+from PIL import Image
 
 from manifests.rows import SAMPLE_RATE
 from manifests.signal import Signal
@@ -49,14 +50,9 @@ def spectrogram_db(samples: Signal) -> NDArray[np.float64]:
 def picture(power_db: NDArray[np.float64], top_db: float) -> str:
     """Return a spectrogram as a base64 PNG; ``top_db`` is the brightest, 75 dB below it black."""
     shade = np.clip((power_db - top_db) / RANGE_DB + 1.0, 0.0, 1.0)
+    image = Image.fromarray(np.rint(shade[::-1] * (SHADES - 1)).astype(np.uint8))
+    colours = matplotlib.colormaps["magma"](np.linspace(0.0, 1.0, SHADES))[:, :3]
+    image.putpalette(np.rint(255 * colours).astype(np.uint8).tobytes())
     buffer = io.BytesIO()
-    matplotlib.image.imsave(
-        buffer,
-        np.round(shade[::-1] * SHADES) / SHADES,
-        cmap="magma",
-        vmin=0.0,
-        vmax=1.0,
-        format="png",
-        pil_kwargs={"optimize": True},
-    )
+    image.save(buffer, format="png", optimize=True)
     return base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-import matplotlib
+import matplotlib.style
 from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -38,7 +38,7 @@ _STYLE: Final[dict[Any, Any]] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "report",
     "font.size": 9.0,
-    "font.family": "sans-serif",
+    "font.family": ["DejaVu Sans"],
     "text.color": INK,
     "axes.edgecolor": GRID,
     "axes.labelcolor": MUTED,
@@ -81,8 +81,11 @@ def _rgb(colour: str) -> tuple[int, ...]:
 
 @contextlib.contextmanager
 def chart_style() -> Iterator[None]:
-    """Draw and export inside this: fonts, lines and marker colours of the report."""
-    with matplotlib.rc_context(_STYLE):
+    """Draw and export inside this: fonts, lines and marker colours of the report.
+
+    It starts from matplotlib's own defaults, so a user's matplotlibrc does not change the page.
+    """
+    with matplotlib.style.context(["default", _STYLE]):
         yield
 
 
@@ -106,7 +109,7 @@ def to_svg(figure: Figure, description: str) -> Markup:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     box = re.search(r'viewBox="([^"]+)"', text)
     body = text[text.index(">", text.index("<svg ")) + 1 :].replace("xlink:href", "href")
-    body = re.sub(r"font: ([^;\"]*?px) [^;\"]*", r"font: \1 var(--font)", body)
+    body = re.sub(r"'DejaVu Sans'[^;\"]*", "var(--font)", body)
     for colour, variable in _VARIABLES.items():
         body = body.replace(colour, f"var({variable})")
     head = f'<svg viewBox="{box[1] if box else ""}" role="img" aria-label="{escape(description)}">'

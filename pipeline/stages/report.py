@@ -77,9 +77,12 @@ def report_set(
     if not write_page:
         return Report(figures, None, 0)
     rows = draw_songs(contents.rows, n_examples, "gallery")
-    with reporter.track("examples", 1, "gallery") as advance:
-        page = render_page(contents, figures, gallery(url, contents.index, rows)).encode()
-        advance(1)
+    shown = []
+    with reporter.track(f"gallery {contents.index.name}", len(rows), "examples") as advance:
+        for example in gallery(url, contents.index, rows):
+            shown.append(example)
+            advance(1)
+    page = render_page(contents, figures, shown).encode()
     target = out or default_page(contents.index.name)
     store.write_bytes(target, page)
     logger.info("%s: %d bytes", target, len(page))

@@ -231,3 +231,34 @@ def test_a_remote_file_that_cannot_be_read_stops_the_scan(monkeypatch: pytest.Mo
 def test_refused_urls_stay_usage_errors() -> None:
     with pytest.raises(UsageError, match="refused"):
         measure("pipe:cat x", "x")
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("almost_silent.wav", ("silent", "expected a frame above -60 dBFS, got -125 dBFS")),
+        ("digital_silence.wav", ("silent", "expected a frame above -60 dBFS, got zeros only")),
+        ("friction0.wav", ("WAV/PCM_16", 44_100, 1, 22_239)),
+        ("mono_float64.wav", ("WAV/DOUBLE", 44_100, 1, 22)),
+        ("mono_int24.wav", ("WAV/PCM_24", 44_100, 1, 22)),
+        ("mono_int32.wav", ("WAV/PCM_32", 44_100, 1, 22)),
+        ("ms_adpcm.wav", ("WAV/MS_ADPCM", 11_024, 1, 895_500)),
+        ("stereo_16bit.wav", ("WAV/PCM_16", 16_000, 2, 17_833)),
+        ("stereo_24bit.WAV", ("WAV/PCM_24", 16_000, 2, 17_833)),
+        ("test1_44100.wav", ("WAV/PCM_16", 44_100, 2, 202_311)),
+    ],
+)
+def test_real_odd_files(shared_dir: Path, name: str, found: tuple[object, ...]) -> None:
+    path = shared_dir / "audio" / "odd" / name
+    if len(found) == 2:
+        assert reason_and_text(path, name) == found
+        return
+    facts = measure(str(path), name)
+    assert (facts.source_format, facts.source_rate, facts.channels, facts.source_samples) == found
+
+
+def test_real_ogg_clips_all_pass(shared_dir: Path) -> None:
+    paths = sorted((shared_dir / "audio" / "esc-10").rglob("*.ogg"))[::5]
+    assert paths
+    for path in paths:
+        assert measure(str(path), path.name).source_samples == soundfile.info(path).frames

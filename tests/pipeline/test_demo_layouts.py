@@ -41,7 +41,7 @@ def test_a_negative_seed_is_refused() -> None:
 def test_musan_has_official_names_and_a_file_without_licence() -> None:
     musan = plan_musan(0)
     folders = Counter(file.path.rsplit("/", 1)[0] for file in musan.files)
-    assert folders["noise/free-sound"] + folders["noise/sound-bible"] == 40
+    assert folders["noise/free-sound"] + folders["noise/sound-bible"] == 44
     assert sum(n for name, n in folders.items() if name.startswith("speech/")) == 4
     assert sum(n for name, n in folders.items() if name.startswith("music/")) == 4
     noises = [file for file in musan.files if file.path.startswith("noise/")]

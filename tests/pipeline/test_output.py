@@ -7,17 +7,32 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tiny_corpora import MakePlan, Roots, set_hashes
+from tiny_corpora import (
+    Corpora,
+    MakePlan,
+    Roots,
+    chord,
+    generator,
+    set_hashes,
+    write_audio,
+    write_music,
+)
 
+from manifests import store
 from manifests.errors import ManifestError, UsageError
 from pipeline.config import RunOptions
+from pipeline.fingerprint import tools
 from pipeline.output import locked
 from pipeline.planned import Plan
+from pipeline.shard_task import ShardDone, build_shard
 from pipeline.stages.build import build_set
+from pipeline.tags import TagFilter
 
 OVERWRITE = RunOptions(overwrite=True)
 
@@ -44,9 +59,7 @@ def test_a_finished_set_is_not_touched_again(copy: Path, plan: Plan, roots: Root
     assert stamps(copy) == before
 
 
-def test_the_same_set_again_although_roots_moved(
-    copy: Path, plan: Plan, roots: Roots
-) -> None:
+def test_the_same_set_again_although_roots_moved(copy: Path, plan: Plan, roots: Roots) -> None:
     elsewhere = {role: dict.fromkeys(names, "/somewhere/else") for role, names in roots.items()}
     assert build_set(plan, str(copy), elsewhere).n_resumed == 5
 
@@ -63,7 +76,7 @@ def test_the_same_set_again_although_roots_moved(
     ],
 )
 def test_a_set_of_other_options_is_refused_with_the_difference(
-    copy: Path, make_plan: MakePlan, roots: Roots, fields: dict, difference: str
+    copy: Path, make_plan: MakePlan, roots: Roots, fields: dict[str, Any], difference: str
 ) -> None:
     before = set_hashes(copy)
     other = make_plan(**{"noises": 2, "examples_per_shard": 3, **fields})
@@ -78,8 +91,6 @@ def test_a_set_of_other_options_is_refused_with_the_difference(
 def test_other_tags_are_named_as_what_differs(
     copy: Path, make_plan: MakePlan, roots: Roots
 ) -> None:
-    from pipeline.tags import TagFilter
-
     other = make_plan(noises=2, examples_per_shard=3, tags=TagFilter(drop=("slow",)))
     with pytest.raises(ManifestError, match=r"tag_options was .*'drop': \[\].*, now .*'slow'"):
         build_set(other, str(copy), roots)
@@ -88,8 +99,6 @@ def test_other_tags_are_named_as_what_differs(
 def test_a_set_made_with_other_tools_is_refused(
     copy: Path, plan: Plan, roots: Roots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline.fingerprint import tools
-
     monkeypatch.setattr(
         "pipeline.stages.build.tools", lambda read: {**tools(read), "numpy": "99.0"}
     )
@@ -108,21 +117,21 @@ def test_an_unfinished_set_of_other_options_is_refused_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     interrupted(plan, copy.parent / "half", roots, monkeypatch)
-    with pytest.raises(ManifestError, match="holds a set of another option: .*limit was None, now"):
+    with pytest.raises(
+        ManifestError, match=r"holds a set of another option: .*limit was None, now"
+    ):
         build_set(small, str(copy.parent / "half"), roots)
 
 
 def interrupted(plan: Plan, out: Path, roots: Roots, patch: pytest.MonkeyPatch) -> None:
     """Begin a build and stop it after the second shard."""
-    from pipeline import shard_task
-
     calls = []
 
-    def stop(*arguments: object) -> None:
+    def stop(*arguments: Any) -> ShardDone:
         calls.append(arguments)
         if len(calls) > 2:
             raise ManifestError("stopped")
-        return shard_task.build_shard(*arguments)  # type: ignore[arg-type, return-value]
+        return build_shard(*arguments)
 
     with patch.context() as inner:
         inner.setattr("pipeline.stages.build.build_shard", stop)
@@ -159,7 +168,12 @@ def test_a_tar_without_its_sidecar_is_built_again(
 
 @pytest.mark.parametrize("text", ["", "{", "{}", "[]", "null", '{"file": "../../etc/passwd"}'])
 def test_a_damaged_sidecar_is_no_done_marker(
-    built: Path, plan: Plan, tmp_path: Path, roots: Roots, monkeypatch: pytest.MonkeyPatch, text: str
+    built: Path,
+    plan: Plan,
+    tmp_path: Path,
+    roots: Roots,
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
 ) -> None:
     out = tmp_path / "half"
     interrupted(plan, out, roots, monkeypatch)
@@ -367,11 +381,9 @@ def test_a_relative_folder_and_the_home_folder(
 
 
 def test_a_set_inside_its_own_corpus(
-    tmp_path: Path, corpora: object, make_plan: MakePlan, built: Path
+    tmp_path: Path, corpora: Corpora, make_plan: MakePlan, built: Path
 ) -> None:
     """The set's files are no audio to a scan, so the next plan is the same."""
-    from tiny_corpora import write_music
-
     music = write_music(tmp_path / "music")
     noise = str(corpora.noise)
     fields = {"noises": 2, "examples_per_shard": 3}
@@ -386,12 +398,10 @@ def test_a_set_inside_its_own_corpus(
 def test_the_index_is_the_last_file_written(
     tmp_path: Path, small: Plan, roots: Roots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from manifests import store
-
     written: list[str] = []
     original = store.partial_file
 
-    def spy(url: str):  # type: ignore[no-untyped-def]
+    def spy(url: str) -> AbstractContextManager[Path]:
         written.append(url.rsplit("/", 1)[-1])
         return original(url)
 
@@ -403,11 +413,9 @@ def test_the_index_is_the_last_file_written(
 
 
 def test_plan_rows_with_line_separators_in_their_texts(
-    tmp_path: Path, make_plan: MakePlan, corpora: object
+    tmp_path: Path, make_plan: MakePlan, corpora: Corpora
 ) -> None:
     """U+2028 and U+0085 end lines for str.splitlines, not for JSON lines."""
-    from tiny_corpora import chord, generator, write_audio
-
     write_audio(tmp_path / "music/a.wav", chord(generator("a"), 3.0, 22_050))
     (tmp_path / "music/metadata.csv").write_text(
         "path,tags,artist\na.wav,one\u2028two,A\u0085B\u2029C\n", encoding="utf-8"

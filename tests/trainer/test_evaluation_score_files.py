@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -29,9 +30,16 @@ from trainer.evaluation.scored import Scored
 from trainer.metrics import macro_metrics
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(write_scores(str(tmp_path_factory.mktemp("scores")))).parent
+
+
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return write_scores(str(tmp_path))
+def url(written: Path, tmp_path: Path) -> str:
+    """A score file with its table, free to be changed."""
+    shutil.copytree(written, tmp_path, dirs_exist_ok=True)
+    return str(tmp_path / "test-musan.scores")
 
 
 def scored(url: str) -> Scored:

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import torch
 from tiny_sets import RUNGS_DB, TAGS, write_set
+from torch import nn
 
 from manifests.canonical import canonical_json
 from manifests.errors import ManifestError, UsageError
 from manifests.rows import CHUNK_SAMPLES
 from manifests.shardset import ShardSet
 from trainer.compute import prepared
-from trainer.config import ModelConfig, TrainConfig
+from trainer.config import InputLevel, ModelConfig, TrainConfig
 from trainer.data import load_refs
 from trainer.evaluation.checkpoint import SetRequest, evaluate_checkpoint, evaluate_random
 from trainer.evaluation.clip_scores import score_clips
@@ -177,7 +178,7 @@ def test_a_subset_of_another_recipe_is_refused(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[]", "expected fields"),
+        ("[]", r"expected dict, got \[\]"),
         ("{", "expected JSON"),
         ('{"recipe_id": "a", "accept": "identical"}', "expected fields"),
         ('{"recipe_id": "a", "accept": "identical", "keys": []}', "expected at least one key"),
@@ -252,22 +253,28 @@ def test_runs_that_differ_by_the_seed_alone_share_a_config(tmp_path: Path) -> No
     assert labels[0].config_sha256 == labels[1].config_sha256
 
 
-def test_a_louder_clip_scores_the_same(tmp_path: Path) -> None:
+class Loudness(nn.Module):
+    """An encoder that hears nothing but the level."""
+
+    def forward(self, audio: torch.Tensor) -> torch.Tensor:
+        """Return the RMS of each chunk, (B, 1)."""
+        return audio.square().mean(dim=(1, 2)).sqrt()[:, None]
+
+
+@pytest.mark.parametrize(("input_level", "agrees"), [("rms", True), ("asis", False)])
+def test_a_louder_clip_scores_the_same(input_level: InputLevel, agrees: bool) -> None:
     """Level is no cue: with inputs scaled to one RMS, one checkpoint gives one clean score."""
-    save_run(tmp_path / "run")
-    tagger = load_tagger(tmp_path / "run")
     rng = np.random.default_rng(0)
     chunk = 0.1 * rng.standard_normal((1, 1, CHUNK_SAMPLES)).astype(np.float32)
-    predict = tagger.predict(torch.device("cpu"))
-    quiet, loud = predict(chunk * np.float32(0.05)), predict(chunk)
-    np.testing.assert_allclose(quiet[0], loud[0], atol=1e-3)
-    asis = TorchPredict(
-        tagger.encoder,
-        tagger.predictor,
+    predict = TorchPredict(
+        Loudness(),
+        nn.Linear(1, 2),
         device=torch.device("cpu"),
-        prepare=prepared(ModelConfig(input_level="asis")),
+        prepare=prepared(ModelConfig(input_level=input_level)),
     )
-    assert np.abs(asis(chunk * np.float32(0.05))[1] - asis(chunk)[1]).max() > 1e-4
+    quiet, loud = predict(chunk * np.float32(0.05)), predict(chunk)
+    assert (np.abs(quiet[0] - loud[0]).max() < 1e-3) == agrees
+    assert loud[1] == pytest.approx(0.1, rel=0.01)
 
 
 def test_the_model_is_scored_in_eval_mode(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from sklearn.model_selection import GroupKFold
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from manifests.errors import ManifestError
 from trainer.evaluation.clip_scores import Embeddings
@@ -87,7 +88,8 @@ def _fold_auc(
     seed: int,
 ) -> float:
     classifier = make_pipeline(StandardScaler(), _classifier(probe, seed))
-    with warnings.catch_warnings():
+    # One thread: the sums are then the same on machines with other numbers of cores.
+    with warnings.catch_warnings(), threadpool_limits(1):
         # A probe that stops at its iteration limit is still a probe; its AUC is what counts.
         warnings.simplefilter("ignore", ConvergenceWarning)
         classifier.fit(features[train], is_noisy[train])

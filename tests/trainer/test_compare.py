@@ -1,0 +1,270 @@
+"""The table: rows, columns, seeds, what is refused, and how it is printed and stored."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from score_cases import LABEL, scores_of, write_scores
+
+from manifests.errors import ManifestError, UsageError
+from trainer.compare import Comparison, compare_runs, group_runs
+from trainer.compare_text import grids, markdown_table, text_table, write_comparison
+from trainer.evaluation.figures import RunLabel
+from trainer.evaluation.scored import Scored, load_scores
+
+OTHER = replace(LABEL, name="test-audioset", recipe_id="o" * 64)
+REAL = replace(LABEL, name="videos", recipe_id="v" * 64)
+
+
+def write_run(folder: Path, name: str, method: str, seed: int = 0, *, skill: float = 2.0) -> str:
+    """A run evaluated on two noise sets and on real recordings; returns its folder."""
+    out = str(folder / name / "evaluation")
+    config = f"{method:c<64}"
+    for number, label in enumerate((LABEL, OTHER, REAL)):
+        members = ("audio",) if label is REAL else ("clean", "noisy.snr_10", "noisy.snr_-10")
+        clips = scores_of(seed + 10 * number, skill=skill, members=members, set_seed=number)
+        write_scores(out, clips, name=name, method=method, seed=seed, config=config, label=label)
+    return str(folder / name)
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory: pytest.TempPathFactory) -> list[Scored]:
+    folder = tmp_path_factory.mktemp("runs")
+    runs = [
+        write_run(folder, "random", "random-encoder", skill=0.0),
+        write_run(folder, "base0", "baseline", 0),
+        write_run(folder, "base1", "baseline", 1),
+        write_run(folder, "dat", "dat", skill=3.0),
+    ]
+    return load_scores(runs)
+
+
+@pytest.fixture(scope="module")
+def table(scored: list[Scored]) -> Comparison:
+    return compare_runs(scored)
+
+
+def test_rows_keep_the_order_given_and_join_seeds(table: Comparison) -> None:
+    assert table.rows == ("random", "baseline ×2", "dat")
+    assert {note.set for note in table.sets} == {"test-musan", "test-audioset", "videos"}
+
+
+def test_cells_are_the_figures_of_the_score_files(table: Comparison, scored: list[Scored]) -> None:
+    found = {(e.row, e.set, e.column, e.metric): e for e in table.entries}
+    (file,) = [
+        item.file
+        for item in scored
+        if (item.file.run.name, item.file.set.name) == ("dat", "test-musan")
+    ]
+    figures = file.figures
+    for member, column in zip(figures.members, ("clean", "10", "-10"), strict=True):
+        cell = found["dat", "test-musan", column, "ap"]
+        assert member.ap is not None
+        assert (cell.value, cell.low, cell.high, cell.spread) == (
+            member.ap.value,
+            member.ap.low,
+            member.ap.high,
+            None,
+        )
+    assert figures.noisy_mean_auc is not None
+    mean = found["dat", "test-musan", "noisy mean", "auc"]
+    assert mean.value == figures.noisy_mean_auc.value
+    noise = figures.noise[1]
+    assert noise.consistency is not None
+    assert found["dat", "test-musan", "-10", "probe_auc"].value == noise.probe_auc
+    for metric in ("cosine_margin", "retrieval_at_1", "tag_change"):
+        cell = found["dat", "test-musan", "-10", metric]
+        assert cell.value == getattr(noise.consistency, metric)
+    assert ("dat", "videos", "real", "auc") in found
+    assert ("dat", "videos", "clean", "auc") not in found
+
+
+def test_seeds_give_mean_and_spread_and_stay_in_the_data(table: Comparison) -> None:
+    place = ("test-audioset", "10", "auc")
+    (row,) = [
+        e for e in table.entries if (e.set, e.column, e.metric) == place and e.row == "baseline ×2"
+    ]
+    single = [e for e in table.runs if (e.set, e.column, e.metric) == place]
+    assert [e.runs for e in single] == [("base0",), ("base1",)]
+    values = [e.value for e in single]
+    assert row.value == pytest.approx(statistics.fmean(values))
+    assert row.spread == pytest.approx(statistics.stdev(values))
+    assert (row.low, row.high, row.runs, row.seeds) == (None, None, ("base0", "base1"), (0, 1))
+    assert all(e.low is not None for e in single)
+
+
+def test_differences_are_to_the_baseline(table: Comparison) -> None:
+    pairs = {(d.set, d.row): d for d in table.differences}
+    assert {d.reference for d in table.differences} == {"baseline ×2"}
+    assert len(pairs) == 3 * 2
+    cells = {(e.row, e.set, e.column, e.metric): e.value for e in table.entries}
+    found = pairs["test-musan", "dat"].differences
+    assert [d.member for d in found] == ["clean", "noisy.snr_10", "noisy.snr_-10", "noisy mean"]
+    for difference, column in zip(found, ("clean", "10", "-10", "noisy mean"), strict=True):
+        for metric in ("auc", "ap"):
+            place = ("test-musan", column, metric)
+            expected = cells["dat", *place] - cells["baseline ×2", *place]
+            assert getattr(difference, metric).value == pytest.approx(expected)
+
+
+def test_without_a_baseline_the_first_row_is_the_reference(scored: list[Scored]) -> None:
+    kept = [item for item in scored if item.file.run.method != "baseline"]
+    assert {d.reference for d in compare_runs(kept).differences} == {"random"}
+    assert compare_runs(kept, paired=False).differences == ()
+
+
+def test_same_method_with_another_config_is_another_row() -> None:
+    labels = [
+        RunLabel("a", "dat", 0, "1" * 64),
+        RunLabel("b", "dat", 1, "1" * 64),
+        RunLabel("c", "dat", 0, "2" * 64),
+        RunLabel("d", "dat", 1, "2" * 64),
+        RunLabel("a", "dat", 0, "1" * 64),
+    ]
+    assert {name: len(runs) for name, runs in group_runs(labels).items()} == {
+        "dat ×2": 2,
+        "dat ×2 222222": 2,
+    }
+
+
+def test_one_run_twice_is_refused(scored: list[Scored]) -> None:
+    with pytest.raises(UsageError, match=r"dat: expected each run once on .*seed 0 twice"):
+        compare_runs([*scored, scored[-1], scored[-2]])
+
+
+def test_a_seed_that_misses_a_set_is_refused(scored: list[Scored]) -> None:
+    kept = [
+        item for item in scored if (item.file.run.name, item.file.set.name) != ("base1", "videos")
+    ]
+    with pytest.raises(ManifestError, match="baseline ×2: expected all 2 seeds on videos, got 1"):
+        compare_runs(kept)
+
+
+def test_a_row_that_misses_a_set_shows_a_dash(scored: list[Scored]) -> None:
+    kept = [
+        item for item in scored if (item.file.run.name, item.file.set.name) != ("dat", "videos")
+    ]
+    lines = text_table(compare_runs(kept, paired=False)).splitlines()
+    assert any(line.startswith("dat ") and line.endswith("–") for line in lines)
+
+
+def test_sets_that_only_share_their_name_are_refused(scored: list[Scored], tmp_path: Path) -> None:
+    label = replace(LABEL, recipe_id="x" * 64)
+    url = write_scores(str(tmp_path), name="theirs", label=label)
+    with pytest.raises(ManifestError, match="and theirs: expected one recipe id"):
+        compare_runs([*scored, *load_scores([url])])
+
+
+def test_a_subset_is_a_column_of_its_own(scored: list[Scored], tmp_path: Path) -> None:
+    label = replace(LABEL, subset_id="5" * 64)
+    url = write_scores(str(tmp_path), name="dat", label=label, config=f"{'dat':c<64}")
+    table = compare_runs([*scored, *load_scores([url])], paired=False)
+    assert "test-musan (subset 55555555)" in [note.set for note in table.sets]
+
+
+@pytest.mark.parametrize(
+    ("urls", "error", "message"),
+    [
+        ([], UsageError, "expected runs or score files, got none"),
+        (["nowhere"], ManifestError, "run train evaluate --checkpoint nowhere first"),
+        (["nowhere.scores"], ManifestError, "cannot be read"),
+    ],
+)
+def test_what_was_not_evaluated_is_said(
+    urls: list[str], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        load_scores(urls)
+
+
+def test_nothing_to_compare_is_refused() -> None:
+    with pytest.raises(UsageError, match="expected score files, got none"):
+        compare_runs([])
+
+
+def test_text_is_aligned_and_holds_every_figure(table: Comparison) -> None:
+    text = text_table(table)
+    lines = text.splitlines()
+    head = next(line for line in lines if "noisy mean" in line)
+    assert head.split() == ["clean", "10", "dB", "-10", "dB", "noisy", "mean", "videos"]
+    cell = next(
+        e
+        for e in table.entries
+        if (e.row, e.set, e.column, e.metric) == ("dat", "test-audioset", "-10", "auc")
+    )
+    start = lines.index(head)
+    row = next(line for line in lines[start:] if line.startswith("dat "))
+    end = head.index("-10 dB") + len("-10 dB")
+    assert row[:end].endswith(f"{cell.value:.3f}")
+    assert f"[{cell.low:.3f}, {cell.high:.3f}]" in lines[lines.index(row) + 1]
+    assert "60 clips of 12 artists, 4 tags (1 left out); 95% intervals from 100 draws" in text
+    assert "Fresh domain classifier" in text
+    assert "paired difference to baseline ×2" in text
+    assert not any(line != line.rstrip() for line in lines)
+
+
+def test_tables_come_in_the_order_of_the_report(table: Comparison) -> None:
+    titles = [grid.title for grid in grids(table)]
+    assert [title.split(":")[0].split(" recipe")[0] for title in titles] == [
+        "test-audioset",
+        "test-musan",
+        "test-audioset",
+        "test-musan",
+        "test-audioset",
+        "test-musan",
+        "videos",
+    ]
+
+
+def test_an_asterisk_marks_intervals_without_zero(table: Comparison) -> None:
+    (grid,) = [g for g in grids(table) if g.title.startswith("test-musan: paired")]
+    decided = {
+        (row, cells[0].figure.endswith("*")) for _, rows in grid.sections for row, cells in rows
+    }
+    assert ("random", True) in decided
+    for difference in table.differences:
+        if difference.set == "test-musan":
+            figure = difference.differences[0].auc
+            assert figure.low is not None
+            assert figure.high is not None
+            rows = dict(grid.sections[0][1])
+            starred = rows[difference.row][0].figure.endswith("*")
+            assert starred == (figure.low > 0 or figure.high < 0)
+
+
+def test_real_recordings_alone_make_a_table(scored: list[Scored]) -> None:
+    real = [item for item in scored if item.file.set.name == "videos"]
+    text = text_table(compare_runs(real))
+    assert "videos" in text.splitlines()[3]
+    assert "noisy mean" not in text
+
+
+def test_markdown_is_a_table_and_names_cannot_break_it(tmp_path: Path) -> None:
+    url = write_scores(str(tmp_path), name="a|b")
+    text = markdown_table(compare_runs(load_scores([url])))
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert lines[0] == "| ROC-AUC | clean | 10 dB | -10 dB | noisy mean |"
+    assert lines[1] == "| --- | ---: | ---: | ---: | ---: |"
+    assert lines[2].startswith("| a\\|b | 0.")
+
+
+def test_files_hold_the_same_figures(table: Comparison, tmp_path: Path) -> None:
+    urls = write_comparison(str(tmp_path), table)
+    assert sorted(Path(url).name for url in urls) == [
+        "table.csv",
+        "table.json",
+        "table.md",
+        "table.txt",
+    ]
+    assert (tmp_path / "table.txt").read_text() == text_table(table)
+    record = json.loads((tmp_path / "table.json").read_text())
+    frame = pd.read_csv(tmp_path / "table.csv")
+    assert len(frame) == len(table.entries) + len(table.runs)
+    assert frame["value"].tolist() == [e.value for e in (*table.entries, *table.runs)]
+    assert record["entries"][0]["value"] == table.entries[0].value
+    assert record["differences"][0]["reference"] == "baseline ×2"

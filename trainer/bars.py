@@ -1,0 +1,154 @@
+"""What the demo must show: the bars of ``make demo``, each with its figures and its state.
+
+    python -m trainer.bars RUNS --shards DIR
+
+``RUNS`` holds ``baseline`` (with its ``encoder``), ``dat`` (with its ``domain``) and
+``supervised``, all evaluated. Exit status 0 where every bar is reached.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import torch
+
+from manifests.errors import ManifestError
+from trainer.bootstrap import Figure
+from trainer.compute import prepared
+from trainer.config import ModelConfig
+from trainer.evaluation.paired import compare_pair
+from trainer.evaluation.scored import Scored, load_scores
+from trainer.probe import clip_embeddings, probe_auc
+from trainer.roles import Roles, open_roles
+from trainer.runs.metrics_log import read_records
+from trainer.runs.restore import load_weights
+from trainer.stage1_encoder import new_encoder
+from trainer.weights import find_checkpoint
+
+CLEAN_AUC = 0.75
+DOMAIN_ACCURACY = 0.8
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar: what is asked, what was found, whether it is reached."""
+
+    asked: str
+    found: str
+    reached: bool
+
+
+def score_bars(baseline: Scored, supervised: Scored) -> list[Bar]:
+    """Return the bars that the scores of one set decide."""
+    members = {member.member: member for member in baseline.file.figures.members}
+    clean = members["clean"].auc
+    noisy = sorted(
+        (m for m in members.values() if m.snr_db is not None), key=lambda m: -(m.snr_db or 0.0)
+    )
+    if clean is None or any(member.auc is None for member in noisy):
+        raise ManifestError(f"{baseline.url}: expected AUCs of clean and noisy members, got none")
+    figures = [member.auc for member in noisy if member.auc is not None]
+    values = [clean.value, *(figure.value for figure in figures)]
+    shown = " > ".join(f"{value:.3f}" for value in values)
+    falls = all(a >= b for a, b in itertools.pairwise(values))
+    apart = _high(figures[-1]) < _low(clean)
+    pair = compare_pair(baseline, supervised)
+    at_0db = next(row for row in pair.differences if row.snr_db == 0.0)
+    name = baseline.file.set.name
+    return [
+        Bar(
+            f"{name}: baseline clean AUC, lower bound above {CLEAN_AUC}",
+            f"{clean.value:.3f} [{_low(clean):.3f}, {_high(clean):.3f}]",
+            _low(clean) > CLEAN_AUC,
+        ),
+        Bar(
+            f"{name}: baseline AUC falls with SNR, -10 dB below clean with disjoint intervals",
+            f"{shown}; {_high(figures[-1]):.3f} < {_low(clean):.3f}",
+            falls and apart,
+        ),
+        Bar(
+            f"{name}: supervised beats baseline at 0 dB, paired interval above 0",
+            f"{at_0db.auc.value:+.3f} [{_low(at_0db.auc):+.3f}, {_high(at_0db.auc):+.3f}]",
+            _low(at_0db.auc) > 0.0,
+        ),
+    ]
+
+
+def _low(figure: Figure) -> float:
+    """Return the lower bound; without an interval nothing is above it."""
+    return -math.inf if figure.low is None else figure.low
+
+
+def _high(figure: Figure) -> float:
+    return math.inf if figure.high is None else figure.high
+
+
+def probe_bar(encoder_from: Path, roles: Roles) -> Bar:
+    """Return the bar of stage 1: a linear probe on it beats the same probe on random weights."""
+    checkpoint = find_checkpoint(encoder_from, "encoder")
+    model = ModelConfig(**checkpoint.progress["model"])
+    train, test = roles.open("train"), roles.open("test-audioset")
+    tags = train.index.tags
+    found = {}
+    for name in ("stage 1", "random"):
+        torch.manual_seed(0)
+        encoder = new_encoder(model)
+        if name == "stage 1":
+            load_weights(checkpoint, "encoder", encoder)
+        device, prepare = torch.device("cpu"), prepared(model)
+        features = [
+            clip_embeddings(encoder, shard_set, tags, device=device, prepare=prepare)
+            for shard_set in (train, test)
+        ]
+        found[name] = probe_auc(features[0], features[1], tags)
+    return Bar(
+        "a linear probe on stage 1 beats the same probe on a random encoder",
+        f"AUC {found['stage 1']:.3f} against {found['random']:.3f}",
+        found["stage 1"] > found["random"],
+    )
+
+
+def domain_bar(run: Path) -> Bar:
+    """Return the bar of stage 2: its best validation accuracy at 0 dB and below."""
+    records = [r for r in read_records(run / "domain" / "metrics.jsonl") if "valid/score" in r]
+    if not records:
+        raise ManifestError(f"{run}/domain: expected validations in metrics.jsonl, found none")
+    best = max(records, key=lambda record: float(record["valid/score"]))
+    at = {
+        float(name.rsplit("_", 1)[-1]): float(value)
+        for name, value in best.items()
+        if name.startswith("valid/accuracy_snr_")
+    }
+    low = {snr_db: value for snr_db, value in at.items() if snr_db <= 0}
+    shown = ", ".join(f"{snr_db:g} dB {value:.2f}" for snr_db, value in sorted(low.items()))
+    return Bar(
+        f"stage 2 reaches {DOMAIN_ACCURACY} domain accuracy at 0 dB and below",
+        shown,
+        bool(low) and min(low.values()) >= DOMAIN_ACCURACY,
+    )
+
+
+@click.command()
+@click.argument("runs", type=click.Path(exists=True, path_type=Path))
+@click.option("--shards", required=True, metavar="DIR", help="Folder of the suite.")
+@click.pass_context
+def main(ctx: click.Context, /, runs: Path, shards: str) -> None:
+    """Print every bar with its figures; exit status 1 where one is missed."""
+    roles = open_roles(shards)
+    pairs = zip(
+        load_scores([str(runs / "baseline")]), load_scores([str(runs / "supervised")]), strict=True
+    )
+    bars = [bar for pair in pairs for bar in score_bars(*pair)]
+    bars += [probe_bar(runs / "baseline", roles), domain_bar(runs / "dat")]
+    for bar in bars:
+        click.echo(f"{'reached' if bar.reached else 'MISSED '}  {bar.asked}: {bar.found}")
+    if not all(bar.reached for bar in bars):
+        ctx.exit(1)
+
+
+if __name__ == "__main__":
+    main()
