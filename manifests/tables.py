@@ -5,6 +5,7 @@ A misspelt or missing column fails here, at the border, and names itself.
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import io
 import types
@@ -83,7 +84,10 @@ def _csv(rows: Sequence[Any], row_type: type) -> str:
 
     names = [f.name for f in dataclasses.fields(row_type) if not isinstance(f.default, bytes)]
     records = [{name: _cell(getattr(row, name)) for name in names} for row in rows]
-    text: str = pd.DataFrame(records, columns=names).to_csv(index=False)
+    frame = pd.DataFrame(records, columns=names)
+    text: str = frame.to_csv(index=False)
+    if "\r" in text:  # left bare, a spreadsheet would begin a row, and so a cell, behind it
+        text = frame.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC)
     return text
 
 
@@ -102,8 +106,11 @@ def read_table(url: str, row_type: type[Row]) -> list[Row]:
         ManifestError: not a Parquet file, or its columns are not the row type's.
     """
     try:
-        table = pq.read_table(io.BytesIO(store.read_bytes(url)))
-    except (pa.ArrowException, OSError) as error:
+        # No threads: those of a table that turns out broken may outlive the interpreter.
+        file = pq.ParquetFile(io.BytesIO(store.read_bytes(url)))
+        table = file.read(use_threads=False)
+        records = table.to_pylist()
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ManifestError(f"{url}: expected a Parquet table: {error}") from error
     expected = table_schema(row_type)
     if table.schema.remove_metadata() != expected:
@@ -118,4 +125,4 @@ def read_table(url: str, row_type: type[Row]) -> list[Row]:
             f"{', '.join(wrong) or 'none, but there are others'}"
         )
     build = row_builder(row_type)
-    return [build(record) for record in table.to_pylist()]
+    return [build(record) for record in records]

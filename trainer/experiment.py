@@ -21,6 +21,7 @@ from trainer.runs.folder import RunFolder, open_run
 from trainer.stage1_encoder import train_encoder
 from trainer.stage2_domain import train_domain
 from trainer.stage3_dat import train_dat
+from trainer.weights import find_checkpoint, weights_sha256
 
 logger = logging.getLogger(__name__)
 RANDOM = "random"
@@ -56,7 +57,8 @@ def train_run(
     """
     if only_stage is not None and config.method != "dat":
         raise UsageError(f"--stage: expected with 'train dat' only, got {config.method}")
-    run = _open(out, asdict(config), compute, overwrite=overwrite)
+    begins_with = {"begins_with": _initial_encoder(encoder_from, init)}
+    run = _open(out, {**asdict(config), **begins_with}, compute, overwrite=overwrite)
     encoder: Path | None = Path(encoder_from) if encoder_from else init or out
     if encoder_from == RANDOM:
         if config.method == "dat":
@@ -88,6 +90,16 @@ def _train_adversary(
         train_domain(config, roles, encoder, _stage(run, "domain", compute), compute)
     if only_stage in (None, 3):
         train_dat(config, roles, init if only_stage == 3 and init else run.path, run, compute)
+
+
+def _initial_encoder(encoder_from: str | None, init: Path | None) -> str:
+    """Say what the encoder begins with, without a path: runs that differ in it are not one."""
+    if encoder_from == RANDOM:
+        return RANDOM
+    if encoder_from is None and init is None:
+        return "own stage 1"
+    checkpoint = find_checkpoint(Path(encoder_from or str(init)), "encoder")
+    return f"weights {weights_sha256(checkpoint)}"
 
 
 def _open(out: Path, config: dict[str, Any], compute: Compute, *, overwrite: bool) -> RunFolder:

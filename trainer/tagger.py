@@ -20,10 +20,9 @@ from trainer.config import ModelConfig
 from trainer.evaluation.model import TorchPredict
 from trainer.models.heads import LabelPredictor
 from trainer.models.samplecnn import SampleCNN
-from trainer.runs.checkpoint import WEIGHTS, Checkpoint
 from trainer.runs.restore import load_weights
 from trainer.stage1_encoder import new_encoder
-from trainer.weights import find_checkpoint
+from trainer.weights import find_checkpoint, weights_sha256
 
 
 @dataclass(frozen=True)
@@ -94,11 +93,6 @@ def load_tagger(path: Path) -> Tagger:
         sha256=weights_sha256(checkpoint),
         card=card,
     )
-
-
-def weights_sha256(checkpoint: Checkpoint) -> str:
-    """Return the hash of a checkpoint's weights file."""
-    return hashlib.sha256((checkpoint.path / WEIGHTS).read_bytes()).hexdigest()
 
 
 def _run_name(path: Path) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from manifests.errors import UsageError
-from trainer.runs.checkpoint import Checkpoint, load_checkpoint
+from trainer.runs.checkpoint import WEIGHTS, Checkpoint, load_checkpoint
 
 _PLACES = ("", "checkpoints/best", "checkpoints/last")
 
@@ -27,3 +28,8 @@ def find_checkpoint(path: Path, *below: str) -> Checkpoint:
                 return load_checkpoint(folder / place)
     wanted = f" of {' or '.join(below)}" if below else ""
     raise UsageError(f"{path}: expected a run or checkpoint{wanted}, found none")
+
+
+def weights_sha256(checkpoint: Checkpoint) -> str:
+    """Return the hash of a checkpoint's weights file."""
+    return hashlib.sha256((checkpoint.path / WEIGHTS).read_bytes()).hexdigest()

@@ -120,7 +120,7 @@ def test_a_cut_table_is_refused(data: st.DataObject) -> None:
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(path.read_text(), newline="")))
+    return list(csv.DictReader(io.StringIO(path.read_bytes().decode(), newline="")))
 
 
 def test_csv_joins_lists_and_leaves_out_bytes(tmp_path: Path) -> None:
@@ -142,6 +142,13 @@ def test_cells_that_a_spreadsheet_would_run_are_text(tmp_path: Path, start: str)
     assert row["path"] == f"'{formula}"
     assert row["tags"] == f"'{formula};b"
     assert row["detail"] == REJECT.detail
+
+
+def test_no_cell_begins_behind_a_carriage_return(tmp_path: Path) -> None:
+    path = tmp_path / "rejects.csv"
+    write_table(str(path), [replace(REJECT, path="a\r=HYPERLINK(1),b")], Reject)
+    (row,) = read_csv(path)
+    assert row["path"] == "a\r=HYPERLINK(1),b"
 
 
 @dataclass(frozen=True)
@@ -179,7 +186,7 @@ def test_tables_are_written_whole_or_not_at_all(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(ManifestError, match="a.parquet: cannot be written: No space left"):
+    with pytest.raises(ManifestError, match=r"a.parquet: cannot be written: No space left"):
         write_table(str(path), [REJECT] * 5, Reject)
     assert read_table(str(path), Reject) == [REJECT]
     assert [p.name for p in tmp_path.iterdir()] == ["a.parquet"]
