@@ -1,6 +1,6 @@
 """JSON Schema of a row dataclass, for readers that are not ours.
 
-``manifests/schema/example.v1.json`` is the checked-in schema of ``KEY.json``; a test compares the two.
+``manifests/schema/example.v1.json`` is the checked-in schema of ``KEY.json``; a test compares them.
 """
 
 from __future__ import annotations

@@ -47,8 +47,8 @@ class RunningSums:
             whole = mono[np.newaxis]
         if whole.size:  # DC is removed before mixing, so it counts neither here nor in the levels
             varying = whole - np.mean(whole, axis=1, keepdims=True)
-            padded = np.pad(varying, ((0, 0), (0, FFT_SAMPLES - varying.shape[1])))
-            spectra = np.fft.rfft(padded * self.window, axis=1)
+            varying *= self.window[: varying.shape[1]]
+            spectra = np.fft.rfft(varying, n=FFT_SAMPLES, axis=1)
             self.spectrum += np.sum(spectra.real**2 + spectra.imag**2, axis=0)
         self.n_samples += mono.size
 

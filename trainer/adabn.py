@@ -14,18 +14,20 @@ from torch import nn
 from manifests.rows import TARGET
 from trainer.compute import Compute, prepared
 from trainer.config import TrainConfig
-from trainer.data import Loader, LoaderConfig, SnrRange, make_part
+from trainer.data import make_part
 from trainer.data.reading import UNLABELLED_NOISY
 from trainer.keeper import Keeper
+from trainer.loaders import open_loader
 from trainer.models.heads import LabelPredictor
 from trainer.roles import Roles
 from trainer.runs.checkpoint import TrainingState
 from trainer.runs.folder import RunFolder
 from trainer.runs.restore import load_weights
+from trainer.snr_schedule import bounds_db, heard_as, whole_range
 from trainer.stage1_encoder import new_encoder
 from trainer.stage3_dat import tagger_card
 from trainer.validation import TagValidation
-from trainer.weights import find_checkpoint
+from trainer.weights import find_checkpoint, weights_sha256
 
 
 def train_adabn(
@@ -46,10 +48,10 @@ def train_adabn(
     """
     stage, device = config.tagger, compute.device
     tags = roles.open("train").index.tags
-    loader = Loader(
-        [make_part(roles.open("train"), UNLABELLED_NOISY, domain=TARGET)],
-        LoaderConfig(batch_size=stage.batch_size, seed=config.seed, snr_draw=config.snr.draw),
-    )
+    noisy = heard_as(UNLABELLED_NOISY, config.snr)
+    parts = [make_part(roles.open("train"), noisy, domain=TARGET)]
+    loader = open_loader(parts, stage.batch_size, config, compute)
+    validation = TagValidation(roles.open("valid"), tags, limit=stage.valid_limit)
     encoder = new_encoder(config.model).to(device)
     predictor = LabelPredictor(encoder.n_features, len(tags)).to(device)
     checkpoint = find_checkpoint(baseline)
@@ -66,20 +68,20 @@ def train_adabn(
         card=tagger_card(config, roles, tags),
         loaders={TARGET: loader.fingerprint},
         validations=1,
+        begins_with=weights_sha256(checkpoint),
         precision="float32",
     )
     with keeper.open():
         if keeper.done:
             return
-        reset_statistics(encoder)
-        snr = SnrRange(config.snr.low_db, config.snr.high_db)
-        with torch.no_grad():
-            for batch in loader.batches(0, n_steps, snr=snr):
-                encoder.train()
-                encoder(prepare(batch.audio.to(device)))
-                keeper.stepped(batch.step + 1, {"loss": 0.0}, len(batch))
-        with keeper.validation():
-            found = TagValidation(roles.open("valid"), tags, limit=stage.valid_limit)(
+        first, snr = keeper.first_step, whole_range(config.snr)
+        average_from_here(encoder, forget=first == 0)
+        for batch in loader.batches(first, n_steps - first, snr=snr):
+            with torch.no_grad():
+                encoder.train()(prepare(batch.audio.to(device)))
+            keeper.stepped(batch.step + 1, bounds_db(snr), len(batch))
+        with keeper.validation(n_steps):
+            found = validation(
                 encoder,
                 predictor,
                 device=device,
@@ -89,9 +91,15 @@ def train_adabn(
         keeper.validated(n_steps, found[f"auc_{stage.select}"], found)
 
 
-def reset_statistics(module: nn.Module) -> None:
-    """Forget running statistics; with momentum None they become the plain mean over batches."""
+def average_from_here(module: nn.Module, *, forget: bool) -> None:
+    """Make running statistics the plain mean over all batches to come (momentum None).
+
+    Args:
+        module: the network; changed in place.
+        forget: begin anew; else the mean goes on, which a resumed run needs.
+    """
     for part in module.modules():
         if isinstance(part, nn.modules.batchnorm._BatchNorm):
-            part.reset_running_stats()
             part.momentum = None
+            if forget:
+                part.reset_running_stats()

@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from torch.optim import Adam
 
 from manifests.rows import SOURCE, TARGET
 from trainer.compute import Compute, prepared
 from trainer.config import TagConfig, TrainConfig
-from trainer.data import Batch, Loader, LoaderConfig, Reading, make_part
+from trainer.data import Batch, Part, Reading, make_part
 from trainer.data.reading import (
     LABELLED_CLEAN,
     LABELLED_EITHER,
@@ -33,19 +34,19 @@ from trainer.data.reading import (
     UNLABELLED_PAIR,
 )
 from trainer.keeper import Keeper
+from trainer.loaders import open_loaders
 from trainer.losses import consistency_loss, tag_loss
 from trainer.models.heads import LabelPredictor
-from trainer.models.samplecnn import SampleCNN
 from trainer.roles import Roles
 from trainer.runs.checkpoint import TrainingState
 from trainer.runs.distributed import average_gradients, broadcast_modules
 from trainer.runs.folder import RunFolder
 from trainer.runs.restore import load_weights
-from trainer.snr_schedule import easy_to_hard
+from trainer.snr_schedule import bounds_db, easy_to_hard
 from trainer.stage1_encoder import new_encoder
-from trainer.stage3_dat import tagger_card, total
+from trainer.stage3_dat import learning_rates, tagger_card, total
 from trainer.validation import TagValidation
-from trainer.weights import find_checkpoint
+from trainer.weights import find_stage, weights_sha256
 
 
 def readings(config: TrainConfig) -> dict[str, Reading]:
@@ -56,14 +57,22 @@ def readings(config: TrainConfig) -> dict[str, Reading]:
         return {SOURCE: LABELLED_CLEAN, TARGET: LABELLED_CLEAN}
     if config.method == "labelled-noise":
         return {SOURCE: LABELLED_EITHER}
-    if config.tagger.consistency != "none":
+    if config.method in ("consistency", "robust") and config.tagger.hears_pairs:
         pairs = {SOURCE: LABELLED_PAIR}
         return pairs | {TARGET: UNLABELLED_PAIR} if config.tagger.pairs == "all" else pairs
     return {SOURCE: LABELLED_CLEAN}
 
 
+def comparison_parts(roles: Roles, config: TrainConfig) -> dict[str, list[Part]]:
+    """Return what is read of each half that is opened."""
+    train = roles.open("train")
+    return {
+        half: [make_part(train, reading, domain=half)] for half, reading in readings(config).items()
+    }
+
+
 def comparison_losses(
-    encoder: SampleCNN,
+    encoder: nn.Module,
     predictor: LabelPredictor,
     audio: list[tuple[torch.Tensor, ...]],
     tags: list[torch.Tensor | None],
@@ -117,23 +126,10 @@ def train_comparison(
     """
     stage, world, device = config.tagger, compute.world, compute.device
     # ---- data ------------------------------------------------------------------
-    train = roles.open("train")
-    loaders = {
-        domain: Loader(
-            [make_part(train, reading, domain=domain)],
-            LoaderConfig(
-                batch_size=stage.batch_size,
-                seed=config.seed,
-                snr_over=config.snr.over,
-                snr_draw=config.snr.draw,
-                n_workers=compute.system.workers,
-            ),
-            rank=world.rank,
-            world_size=world.size,
-        )
-        for domain, reading in readings(config).items()
-    }
-    tags = train.index.tags
+    halves = comparison_parts(roles, config)
+    loaders = open_loaders(halves, stage.batch_size, config, compute)
+    noisy = any(part.draws_snr for parts in halves.values() for part in parts)
+    tags = roles.open("train").index.tags
     steps_per_epoch = loaders[SOURCE].steps_per_epoch
     n_steps = stage.epochs * steps_per_epoch
     snr = easy_to_hard(config.snr, steps_per_epoch, easy="high")
@@ -142,16 +138,19 @@ def train_comparison(
     torch.manual_seed(config.seed)
     encoder = new_encoder(config.model).to(device)
     predictor = LabelPredictor(encoder.n_features, len(tags)).to(device)
+    begins_with = ""
     if encoder_from is not None:
-        load_weights(find_checkpoint(encoder_from, "encoder"), "encoder", encoder)
+        checkpoint = find_stage(encoder_from, "encoder", config.model)
+        load_weights(checkpoint, "encoder", encoder)
+        begins_with = weights_sha256(checkpoint)
     broadcast_modules([encoder, predictor], world)
     groups: list[dict[str, Any]] = [
         {"params": list(encoder.parameters()), "lr": stage.lr * stage.encoder_lr_scale},
         {"params": list(predictor.parameters())},
     ]
-    optimizer = Adam(groups, lr=stage.lr)
+    optimizer = Adam(groups, lr=stage.lr, fused=True)
     learning = [*encoder.parameters(), *predictor.parameters()]
-    prepare = prepared(config.model)
+    prepare, forward = prepared(config.model), compute.compiled(encoder)
     # ---- train -----------------------------------------------------------------
     keeper = Keeper(
         run=run,
@@ -160,18 +159,19 @@ def train_comparison(
         n_steps=n_steps,
         world=world,
         card=tagger_card(config, roles, tags),
-        loaders={domain: loader.fingerprint for domain, loader in loaders.items()},
+        loaders={half: loader.fingerprint for half, loader in loaders.items()},
         validations=stage.validations,
+        begins_with=begins_with,
     )
     with keeper.open():
         if keeper.done:
             return
         first = keeper.first_step
         batches = (loader.batches(first, n_steps - first, snr=snr) for loader in loaders.values())
-        for halves in zip(*batches, strict=True):
-            audio = [tuple(prepare(v.audio.to(device)) for v in half.views) for half in halves]
-            labels = [None if half.tags is None else half.tags.to(device) for half in halves]
-            losses_of = partial(comparison_losses, encoder, predictor, audio, labels, stage)
+        for both in zip(*batches, strict=True):
+            audio = [tuple(prepare(v.audio.to(device)) for v in half.views) for half in both]
+            labels = [None if half.tags is None else half.tags.to(device) for half in both]
+            losses_of = partial(comparison_losses, forward, predictor, audio, labels, stage)
             if not keeper.precision:
                 keeper.precision = compute.precision_of(
                     partial(total, losses_of), [encoder, predictor]
@@ -183,10 +183,11 @@ def train_comparison(
             average_gradients(learning, world)
             optimizer.step()
             # ---- log, validate, save ------------------------------------------
-            step = halves[0].step + 1
-            keeper.stepped(step, {**losses, "lr": stage.lr}, n_heard(halves))
+            step = both[0].step + 1
+            heard = bounds_db(snr(both[0].step)) if noisy else {}
+            keeper.stepped(step, {**losses, **learning_rates(stage), **heard}, n_heard(both))
             if keeper.validates(step):
-                with keeper.validation():
+                with keeper.validation(step):
                     found = validation(
                         encoder,
                         predictor,

@@ -7,16 +7,22 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from torch import nn
 
+from manifests.canonical import hash64
+from manifests.errors import ManifestError
 from trainer.allocator import keep_freed_memory
 from trainer.config import ModelConfig, SystemConfig
 from trainer.device import choose_device
 from trainer.level import scale_to_rms
 from trainer.precision import choose_precision
 from trainer.runs.distributed import World, environment, joined_world
+
+_LOST: Final = ("onnection", "gloo", "NCCL", "peer", "imed out", "imeout")
+"""In the messages of gloo and NCCL where another rank is gone."""
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -44,8 +50,8 @@ class Compute:
     def precision_of(self, loss: Callable[[], torch.Tensor], networks: Sequence[nn.Module]) -> str:
         """Return the precision to train in; ``auto`` times forward and backward in each.
 
-        Statistics and gradients that the trials leave are taken back, so the choice changes
-        nothing but the speed.
+        Statistics, gradients and random draws of the trials are taken back, so the choice changes
+        nothing but the speed and the rounding.
 
         Args:
             loss: returns a loss of the networks.
@@ -55,6 +61,7 @@ class Compute:
             return self.system.precision
         buffers = [b for network in networks for b in network.buffers()]
         before = [buffer.clone() for buffer in buffers]
+        devices = [self.device] if self.device.type == "cuda" else []
 
         def step(dtype: torch.dtype) -> None:
             name = next(name for name, value in _DTYPES.items() if value is dtype)
@@ -64,7 +71,8 @@ class Compute:
             if self.device.type == "cuda":
                 torch.cuda.synchronize(self.device)
 
-        fastest = choose_precision(step, n_timed=1)
+        with torch.random.fork_rng(devices):
+            fastest = choose_precision(step, n_timed=1)
         for network in networks:
             network.zero_grad(set_to_none=True)
         for buffer, value in zip(buffers, before, strict=True):
@@ -74,11 +82,22 @@ class Compute:
             return "bfloat16" if chosen else "float32"
         return "bfloat16" if fastest is torch.bfloat16 else "float32"
 
-    def compiled(self, module: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
-        """Return the module as it is called in training, compiled where that is asked for."""
+    def seed_step(self, seed: int, step: int) -> None:
+        """Seed torch's global generators, which dropout draws from, for one step of this rank.
+
+        Their state in a checkpoint would not do: every DataLoader that starts, for a validation or
+        on resume, draws a number of its own from them.
+        """
+        torch.manual_seed(hash64(seed, "step", step, self.world.rank) >> 1)
+
+    def compiled(self, module: nn.Module) -> nn.Module:
+        """Return the module as it is called in training, compiled where that is asked for.
+
+        Parameters, buffers and mode stay those of the module itself.
+        """
         wanted = self.system.compile
         if wanted == "on" or (wanted == "auto" and self.device.type == "cuda"):
-            called: Callable[[torch.Tensor], torch.Tensor] = torch.compile(module)
+            called: nn.Module = torch.compile(module)  # type: ignore[assignment]
             return called
         return module
 
@@ -89,15 +108,41 @@ def open_compute(system: SystemConfig) -> Iterator[Compute]:
 
     Raises:
         UsageError: no such device, or an incomplete environment of torchrun.
+        ManifestError: another process of the run ended before its work was done.
     """
     _, size, local_rank = environment()
     device = choose_device(system.device, local_rank=local_rank)
     if device.type == "cpu":
         keep_freed_memory()
-        threads = system.threads or max((os.cpu_count() or 1) // size, 1)
-        torch.set_num_threads(threads)
-    with joined_world(device) as world:
+        torch.set_num_threads(system.threads or shared_cores(size))
+    with _named_loss(size), joined_world(device) as world:
         yield Compute(device, world, system)
+
+
+def shared_cores(size: int) -> int:
+    """Return how many cores this process has for itself, at least 1.
+
+    Args:
+        size: processes of the run, for where torchrun does not say how many are on this machine.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    local = os.environ.get("LOCAL_WORLD_SIZE", "")
+    return max((cores or 1) // (int(local) if local.isdecimal() else size), 1)
+
+
+@contextlib.contextmanager
+def _named_loss(size: int) -> Iterator[None]:
+    """Say what the failure of an exchange means: gloo and NCCL only name sockets."""
+    try:
+        yield
+    except RuntimeError as error:
+        text = str(error).splitlines()[0] if str(error) else ""
+        if size == 1 or not any(word in text for word in _LOST):
+            raise
+        raise ManifestError(
+            f"ranks: expected all {size} processes to the end of the run, lost one: {text}; look "
+            "for its own message, then run the same command again to go on"
+        ) from error
 
 
 def prepared(model: ModelConfig) -> Callable[[torch.Tensor], torch.Tensor]:

@@ -51,9 +51,10 @@ class SystemConfig:
     Attributes:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``auto`` times a step of each and takes the faster; ``float32`` or ``bfloat16``.
+            A stage that is resumed keeps its own; stage 2 is always float32.
         compile: ``auto`` compiles the encoder on a GPU, ``on`` everywhere, ``off`` never.
         workers: decoding processes of a loader; 0 decodes in the training process.
-        threads: CPU threads of the model; 0 leaves torch's own choice.
+        threads: CPU threads of the model; 0 shares the cores among the processes of the machine.
     """
 
     device: str = "auto"
@@ -72,6 +73,9 @@ class SnrConfig:
         high_db: highest SNR, dB.
         draw: ``integer`` draws whole dB, ``stored`` the rungs of the set.
         over: ``clip``: as stored; ``crop``: the crop itself has the SNR.
+        relevel: what unlabelled target crops at an SNR that is not stored are mixed from:
+            ``rungs``, so that their clean member is never opened; ``clean`` makes it an ingredient
+            (never heard), for sets that store one rung only.
         e2h_db_per_epoch: step of the easy-to-hard schedule, dB an epoch; 0 turns it off.
         e2h_mode: ``expand`` widens the range, ``slide`` moves it.
     """
@@ -80,6 +84,7 @@ class SnrConfig:
     high_db: float = 10.0
     draw: Literal["integer", "stored"] = "integer"
     over: Literal["clip", "crop"] = "clip"
+    relevel: Literal["rungs", "clean"] = "rungs"
     e2h_db_per_epoch: float = 0.0
     e2h_mode: Literal["expand", "slide"] = "expand"
 
@@ -182,6 +187,11 @@ class TagConfig:
             return self.lambda_dom
         return 0.05 if self.domain_loss == "reversed" else 0.5
 
+    @property
+    def hears_pairs(self) -> bool:
+        """Whether source examples are heard clean and noisy at once."""
+        return self.consistency != "none" or self.labelled_noise
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -196,6 +206,7 @@ class TrainConfig:
         domain: stage 2.
         tagger: stage 3, or the comparison.
         extra_target: also take the unlabelled targets of the set ``extra-target`` (the paper's b).
+        encoder_init: whether the tagger begins with the encoder of stage 1 or with a random one.
     """
 
     method: Method = "dat"
@@ -206,18 +217,19 @@ class TrainConfig:
     domain: DomainConfig = DomainConfig()
     tagger: TagConfig = TagConfig()
     extra_target: bool = False
+    encoder_init: Literal["pretrained", "random"] = "pretrained"
 
 
 PRESETS: Final[dict[str, dict[str, dict[str, Any]]]] = {
     "thesis": {"model": {"input_level": "asis"}},
     "demo": {
         "model": {"width": 0.25},
-        "encoder": {"epochs": 40, "batch_size": 32, "lr": 1e-3, "validations": 4},
-        "domain": {"epochs": 40, "batch_size": 24, "lr": 1e-3, "validations": 4},
+        "encoder": {"epochs": 30, "batch_size": 32, "lr": 1e-3, "validations": 3},
+        "domain": {"epochs": 60, "batch_size": 24, "lr": 1e-3, "validations": 6},
         "tagger": {
             "epochs": 80,
             "batch_size": 24,
-            "lr": 1e-3,
+            "lr": 5e-4,
             "validations": 4,
             "domain_loss": "confusion",
         },

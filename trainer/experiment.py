@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,13 @@ from trainer.adabn import train_adabn
 from trainer.comparisons import train_comparison
 from trainer.compute import Compute
 from trainer.config import TrainConfig
+from trainer.preflight import check_run
 from trainer.roles import Roles
 from trainer.runs.folder import RunFolder, open_run
 from trainer.stage1_encoder import train_encoder
 from trainer.stage2_domain import train_domain
 from trainer.stage3_dat import train_dat
-from trainer.weights import find_checkpoint, weights_sha256
+from trainer.weights import find_stage
 
 logger = logging.getLogger(__name__)
 RANDOM = "random"
@@ -55,20 +56,24 @@ def train_run(
         UsageError: options that do not fit together, or sets that are missing.
         ManifestError: a set or checkpoint is damaged.
     """
-    if only_stage is not None and config.method != "dat":
-        raise UsageError(f"--stage: expected with 'train dat' only, got {config.method}")
-    begins_with = {"begins_with": _initial_encoder(encoder_from, init)}
-    run = _open(out, {**asdict(config), **begins_with}, compute, overwrite=overwrite)
-    encoder: Path | None = Path(encoder_from) if encoder_from else init or out
+    _check_options(config, encoder_from, init, only_stage)
     if encoder_from == RANDOM:
-        if config.method == "dat":
-            raise UsageError("--encoder random: expected a pretrained encoder for dat")
-        encoder = None
-    elif encoder_from is None and init is None and only_stage in (None, 1):
+        config = replace(config, encoder_init="random")
+    given = Path(encoder_from) if encoder_from and encoder_from != RANDOM else init
+    stages = _stages(config, given, only_stage)
+    check_run(config, roles, compute, stages)
+    if given is not None or only_stage in (2, 3):
+        find_stage(given or out, "domain" if only_stage == 3 else "encoder", config.model)
+    run = _open(out, asdict(config), compute, overwrite=overwrite)
+    if 1 in stages:
         _say_without_pretrain(roles)
         train_encoder(config, roles, _stage(run, "encoder", compute), compute)
+    encoder = None if config.encoder_init == RANDOM else given or out
     if config.method == "dat":
-        _train_adversary(config, roles, run, encoder or out, compute, init, only_stage)
+        if 2 in stages:
+            train_domain(config, roles, given or out, _stage(run, "domain", compute), compute)
+        if 3 in stages:
+            train_dat(config, roles, init or out, run, compute)
     elif config.method == "adabn":
         baseline = _stage(run, "baseline", compute)
         train_comparison(config, roles, encoder, baseline, compute)
@@ -77,29 +82,37 @@ def train_run(
         train_comparison(config, roles, encoder, run, compute)
 
 
-def _train_adversary(
-    config: TrainConfig,
-    roles: Roles,
-    run: RunFolder,
-    encoder: Path,
-    compute: Compute,
-    init: Path | None,
-    only_stage: int | None,
+def _check_options(
+    config: TrainConfig, encoder_from: str | None, init: Path | None, only_stage: int | None
 ) -> None:
-    if only_stage in (None, 2):
-        train_domain(config, roles, encoder, _stage(run, "domain", compute), compute)
-    if only_stage in (None, 3):
-        train_dat(config, roles, init if only_stage == 3 and init else run.path, run, compute)
+    if only_stage is not None and config.method != "dat":
+        raise UsageError(f"--stage: expected with 'train dat' only, got {config.method}")
+    if encoder_from == RANDOM and config.method == "dat":
+        raise UsageError("--encoder random: expected a pretrained encoder for dat")
+    if config.method in ("consistency", "robust") and not config.tagger.hears_pairs:
+        raise UsageError(
+            "--consistency none: expected a consistency loss or --labelled-noise, got neither; "
+            "that is 'train baseline'"
+        )
+    if init is not None and only_stage not in (2, 3):
+        raise UsageError(
+            "--init: expected with --stage 2 or --stage 3; to take a stage 1 for the whole run, "
+            "use --encoder"
+        )
+    if encoder_from is not None and (init is not None or only_stage in (1, 3)):
+        raise UsageError(
+            "--encoder: expected for a run that trains on it, got it with "
+            f"{'--init' if init is not None else f'--stage {only_stage}'}; leave one out"
+        )
 
 
-def _initial_encoder(encoder_from: str | None, init: Path | None) -> str:
-    """Say what the encoder begins with, without a path: runs that differ in it are not one."""
-    if encoder_from == RANDOM:
-        return RANDOM
-    if encoder_from is None and init is None:
-        return "own stage 1"
-    checkpoint = find_checkpoint(Path(encoder_from or str(init)), "encoder")
-    return f"weights {weights_sha256(checkpoint)}"
+def _stages(config: TrainConfig, given: Path | None, only_stage: int | None) -> set[int]:
+    """Return which of the three stages a run trains itself."""
+    if only_stage is not None:
+        return {only_stage}
+    own_encoder = given is None and config.encoder_init != RANDOM
+    later = {2, 3} if config.method == "dat" else {3}
+    return {1, *later} if own_encoder else later
 
 
 def _open(out: Path, config: dict[str, Any], compute: Compute, *, overwrite: bool) -> RunFolder:

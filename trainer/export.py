@@ -54,7 +54,6 @@ def export_tagger(tagger: Tagger, path: Path, format_name: str) -> None:
     model = ChunkTagger(tagger).eval()
     example = torch.zeros(2, 1, CHUNK_SAMPLES).uniform_(-0.1, 0.1)
     data = _onnx(model, example) if format_name == "onnx" else _torchscript(model, example)
-    store.write_bytes(str(path), data)
     card = {
         "format": format_name,
         "input": {"name": "audio", "shape": ["n_chunks", 1, CHUNK_SAMPLES]},
@@ -64,6 +63,7 @@ def export_tagger(tagger: Tagger, path: Path, format_name: str) -> None:
         "tags": list(tagger.tags),
         "weights_sha256": tagger.sha256,
     }
+    store.write_bytes(str(path), data)
     store.write_text(f"{path}.json", pretty_json(card))
 
 

@@ -7,11 +7,10 @@ grid goes on where it stopped, and cells run under joblib.
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import joblib
 
@@ -19,12 +18,14 @@ from manifests import store
 from manifests.canonical import pretty_json
 from manifests.errors import UsageError
 from manifests.shardset import SUITE
-from trainer.compute import open_compute
-from trainer.config import METHODS, SystemConfig, TrainConfig
+from trainer.compute import open_compute, shared_cores
+from trainer.config import METHODS, Method, SystemConfig, TrainConfig
 from trainer.evaluation.checkpoint import SetRequest, evaluate_checkpoint
-from trainer.evaluation.evaluate import EVALUATION_FOLDER
+from trainer.evaluation.evaluate import EVALUATION, EVALUATION_FOLDER
 from trainer.experiment import train_run
+from trainer.preflight import check_run
 from trainer.roles import Roles, open_roles
+from trainer.runs.distributed import environment
 from trainer.runs.folder import open_run
 from trainer.stage1_encoder import train_encoder
 
@@ -33,7 +34,7 @@ TEST_ROLES: Final = ("test-audioset", "test-musan")
 
 @dataclass(frozen=True)
 class Axes:
-    """Values of each axis.
+    """Values of each axis; an axis without values takes that of the method's config.
 
     Attributes:
         methods: rows of the table.
@@ -41,16 +42,16 @@ class Axes:
         freeze: frozen or finetuned classifier.
         e2h: steps of the easy-to-hard schedule, dB an epoch; 0 is off.
         alpha: ``dann`` or ``constant``.
-        weights: λ; NaN stands for the default of the loss' form.
+        weights: λ; None stands for the default of the loss' form.
         seeds: seeds.
     """
 
-    methods: tuple[str, ...]
+    methods: tuple[Method, ...]
     noises: tuple[int, ...] = (1,)
-    freeze: tuple[bool, ...] = (True,)
-    e2h: tuple[float, ...] = (0.0,)
-    alpha: tuple[str, ...] = ("dann",)
-    weights: tuple[float, ...] = (math.nan,)
+    freeze: tuple[bool, ...] = ()
+    e2h: tuple[float, ...] = ()
+    alpha: tuple[Literal["dann", "constant"], ...] = ()
+    weights: tuple[float | None, ...] = ()
     seeds: tuple[int, ...] = (0,)
 
 
@@ -63,98 +64,149 @@ class Cell:
     config: TrainConfig
 
 
-def cells(axes: Axes, base: dict[str, TrainConfig]) -> Iterator[Cell]:
-    """Iterate over the runs; axes of the adversary multiply ``dat`` only.
+def cells(axes: Axes, base: Mapping[str, TrainConfig]) -> list[Cell]:
+    """Return the runs, each once; axes of the adversary multiply ``dat`` only.
 
     Args:
         axes: values of each axis.
         base: config of each method, from preset and options.
 
     Raises:
-        UsageError: an unknown method.
+        UsageError: an unknown method, or an axis without any value.
     """
-    for method in axes.methods:
-        if method not in METHODS:
-            raise UsageError(f"--methods: expected some of {', '.join(METHODS)}, got {method}")
-        adversary = (axes.freeze, axes.e2h, axes.alpha, axes.weights)
-        if method != "dat":
-            adversary = tuple(values[:1] for values in adversary)  # type: ignore[assignment]
-        for k, seed in itertools.product(axes.noises, axes.seeds):
-            for freeze, e2h, alpha, weight in itertools.product(*adversary):
-                yield _cell(base[method], method, k, seed, freeze, e2h, alpha, weight)
+    unknown = [method for method in axes.methods if method not in METHODS]
+    if unknown:
+        raise UsageError(
+            f"--methods: expected some of {', '.join(METHODS)}, got {', '.join(unknown)}"
+        )
+    if not (axes.methods and axes.noises and axes.seeds):
+        raise UsageError("grid: expected at least one method, number of noises and seed, got none")
+    found = [
+        _cell(config, k, seed)
+        for method in axes.methods
+        for k, seed in itertools.product(axes.noises, axes.seeds)
+        for config in _variants(base[method], axes)
+    ]
+    return list({cell.name: cell for cell in found}.values())
 
 
-def _cell(
-    base: TrainConfig,
-    method: str,
-    k: int,
-    seed: int,
-    freeze: bool,
-    e2h: float,
-    alpha: str,
-    weight: float,
-) -> Cell:
-    name = f"{method}-k{k}"
-    config = replace(base, seed=seed)
-    if method == "dat":
-        lambda_dom = None if math.isnan(weight) else weight
-        tagger = replace(config.tagger, freeze=freeze, alpha=alpha, lambda_dom=lambda_dom)  # type: ignore[arg-type]
-        config = replace(config, tagger=tagger, snr=replace(config.snr, e2h_db_per_epoch=e2h))
-        name += f"-{'freeze' if freeze else 'finetune'}-{'e2h' if e2h else 'full'}-{alpha}"
-        name += f"-l{tagger.domain_weight:g}"
-    return Cell(f"{name}-s{seed}", k, config)
+def _variants(base: TrainConfig, axes: Axes) -> Iterator[TrainConfig]:
+    """Iterate over the values of the adversary's axes."""
+    if base.method != "dat":
+        yield base
+        return
+    tagger = base.tagger
+    for freeze, e2h, alpha, weight in itertools.product(
+        axes.freeze or (tagger.freeze,),
+        axes.e2h or (base.snr.e2h_db_per_epoch,),
+        axes.alpha or (tagger.alpha,),
+        axes.weights or (tagger.lambda_dom,),
+    ):
+        yield replace(
+            base,
+            tagger=replace(tagger, freeze=freeze, alpha=alpha, lambda_dom=weight),
+            snr=replace(base.snr, e2h_db_per_epoch=e2h),
+        )
+
+
+def _cell(config: TrainConfig, k: int, seed: int) -> Cell:
+    name, tagger, e2h = f"{config.method}-k{k}", config.tagger, config.snr.e2h_db_per_epoch
+    if config.method == "dat":
+        name += f"-{'freeze' if tagger.freeze else 'finetune'}-{f'e2h{e2h:g}' if e2h else 'full'}"
+        name += f"-{tagger.alpha}-l{tagger.domain_weight:g}"
+    return Cell(f"{name}-s{seed}", k, replace(config, seed=seed))
 
 
 def run_grid(
-    grid: list[Cell], shards: str, out: Path, system: SystemConfig, *, jobs: int = 1
+    grid: list[Cell], suite: Suite, out: Path, system: SystemConfig, *, jobs: int = 1
 ) -> list[str]:
     """Train and evaluate all cells, those that are done excepted.
 
     Args:
         grid: the cells.
-        shards: folder of the suite, with ``k1``, ``k2``, ``k4`` for the numbers of noises.
+        suite: the sets.
         out: folder of the grid: a run per cell, ``encoders`` beside.
         system: device and precision of every cell.
-        jobs: cells at a time.
+        jobs: cells at a time; they share the cores.
 
     Returns:
-        Folders of the evaluations, in the order of the cells.
+        The runs' folders, in the order of the cells.
 
     Raises:
-        UsageError: a number of noises that the suite lacks.
+        UsageError: a number of noises or a test set that the suite lacks, or several ranks.
     """
+    if environment()[1] > 1:
+        raise UsageError("grid: expected one process, got torchrun's; use --cell-jobs instead")
+    if jobs > 1 and not system.threads:
+        system = replace(system, threads=shared_cores(jobs))
+    encoders = {(cell.k, cell.config.seed): cell for cell in grid}
+    _check(grid, suite, system)
     store.write_text(str(out / "grid.json"), pretty_json([asdict(cell) for cell in grid]))
     parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
-    encoders = {(cell.k, cell.config.seed): cell for cell in grid}
-    first = (joblib.delayed(train_shared)(cell, shards, out, system) for cell in encoders.values())
-    for _ in parallel(first):
-        pass
-    for _ in parallel(joblib.delayed(train_cell)(cell, shards, out, system) for cell in grid):
-        pass
-    return [str(out / cell.name / EVALUATION_FOLDER) for cell in grid]
+    for work, some in ((train_shared, list(encoders.values())), (train_cell, grid)):
+        for _ in parallel(joblib.delayed(work)(cell, suite, out, system) for cell in some):
+            pass
+    return [str(out / cell.name) for cell in grid]
 
 
-def roles_of(shards: str, k: int) -> Roles:
-    """Return the sets of a suite with k noises.
+def _check(grid: list[Cell], suite: Suite, system: SystemConfig) -> None:
+    """Check the sets of every kind of cell before the first one is trained."""
+    with open_compute(system) as compute:
+        for cell in {(cell.k, cell.config.method): cell for cell in grid}.values():
+            roles = suite.roles(cell.k)
+            if not any(role in roles for role in TEST_ROLES):
+                raise UsageError(
+                    f"{suite.shards}: expected a set to evaluate on with the role "
+                    f"{' or '.join(TEST_ROLES)}, got {', '.join(sorted(roles.urls))}; name one "
+                    "with --set ROLE=SET"
+                )
+            stages = {1, 2, 3} if cell.config.method == "dat" else {1, 3}
+            check_run(cell.config, roles, compute, stages)
 
-    Raises:
-        UsageError: the suite has none.
+
+@dataclass(frozen=True)
+class Suite:
+    """The sets of a grid.
+
+    Attributes:
+        shards: folder of a suite, or one with ``k1``, ``k2``, ``k4``.
+        sets: ``ROLE=SET`` values that replace single roles.
+        overwrite: whether runs of another configuration are removed.
     """
-    folder = store.join(shards, f"k{k}")
-    if store.exists(store.join(folder, SUITE)):
-        return open_roles(folder)
-    if k == 1:
-        return open_roles(shards)
-    raise UsageError(f"{shards}: expected k{k}/{SUITE}; build the suite with --noises 1,2,4")
+
+    shards: str
+    sets: tuple[str, ...] = ()
+    overwrite: bool = False
+
+    def roles(self, k: int) -> Roles:
+        """Return the sets with k noises.
+
+        Raises:
+            UsageError: there are none.
+        """
+        folder = store.join(self.shards, f"k{k}")
+        if store.exists(store.join(folder, SUITE)):
+            return open_roles(folder, self.sets)
+        if k == 1 or self.shards.rstrip("/").rsplit("/", 1)[-1] == f"k{k}":
+            return open_roles(self.shards, self.sets)
+        raise UsageError(
+            f"{self.shards}: expected k{k}/{SUITE}; build the suite with --noises 1,2,4"
+        )
 
 
-def train_shared(cell: Cell, shards: str, out: Path, system: SystemConfig) -> None:
+def train_shared(cell: Cell, suite: Suite, out: Path, system: SystemConfig) -> None:
     """Train stage 1 of (k, seed), which all cells of that pair share."""
     config = cell.config
-    shared = {"model": asdict(config.model), "encoder": asdict(config.encoder), "seed": config.seed}
-    run = open_run(encoder_path(out, cell), shared)
+    snr = {name: value for name, value in asdict(config.snr).items() if "e2h" not in name}
+    shared = {
+        "model": asdict(config.model),
+        "encoder": asdict(config.encoder),
+        "snr": snr,
+        "seed": config.seed,
+    }
+    run = open_run(encoder_path(out, cell), shared, overwrite=suite.overwrite)
     with open_compute(system) as compute:
-        train_encoder(config, roles_of(shards, cell.k), run, compute)
+        train_encoder(config, suite.roles(cell.k), run, compute)
 
 
 def encoder_path(out: Path, cell: Cell) -> Path:
@@ -162,13 +214,13 @@ def encoder_path(out: Path, cell: Cell) -> Path:
     return out / "encoders" / f"k{cell.k}-s{cell.config.seed}"
 
 
-def train_cell(cell: Cell, shards: str, out: Path, system: SystemConfig) -> None:
+def train_cell(cell: Cell, suite: Suite, out: Path, system: SystemConfig) -> None:
     """Train and evaluate one cell."""
-    roles, run = roles_of(shards, cell.k), out / cell.name
-    encoder = encoder_path(out, cell)
+    roles, run = suite.roles(cell.k), out / cell.name
+    encoder = str(encoder_path(out, cell))
     with open_compute(system) as compute:
-        train_run(cell.config, roles, run, compute, encoder_from=str(encoder))
-        if (run / EVALUATION_FOLDER / "evaluation.json").is_file():
+        train_run(cell.config, roles, run, compute, encoder_from=encoder, overwrite=suite.overwrite)
+        if (run / EVALUATION_FOLDER / EVALUATION).is_file():
             return
         requests = [SetRequest(roles.urls[role]) for role in TEST_ROLES if role in roles]
         evaluate_checkpoint(run, requests, device=compute.device)

@@ -1,20 +1,23 @@
 """What every stage keeps: its log, its progress line, its last and its best checkpoint.
 
 The loops stay in the stages; this only writes down what they tell it. Saving goes by the clock and
-changes no result: a resumed stage repeats the steps since the last checkpoint, bit for bit.
+changes no result: a resumed stage repeats the steps since the last checkpoint, bit for bit. What
+does touch the networks, the mean of BatchNorm statistics over ranks, goes by the step.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import torch
 
+from manifests.errors import UsageError
 from trainer.runs.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from trainer.runs.distributed import World, average_buffers
 from trainer.runs.folder import RunFolder
@@ -22,10 +25,14 @@ from trainer.runs.lock import locked
 from trainer.runs.metrics_log import MetricsLog
 from trainer.runs.progress import Advance, show_progress
 from trainer.runs.restore import restore
+from trainer.weights import has_checkpoint
 
 logger = logging.getLogger(__name__)
 SAVE_EVERY_S: Final = 60.0
 LOG_EVERY: Final = 10
+"""Steps between records; checkpoints by the clock are written at these steps only, so that the
+means of a record never miss a step."""
+
 VALIDATION_SHARE: Final = 0.2
 
 
@@ -42,6 +49,8 @@ class Keeper:
         card: JSON values that go into every checkpoint, e.g. model config and tags.
         loaders: fingerprints of the loaders, checked on resume.
         validations: validations over the stage.
+        begins_with: hash of the weights that the stage begins with, checked on resume; empty where
+            they are random.
         first_step: steps done before this process began.
         best: score of the best checkpoint so far.
         done: whether the stage was finished before.
@@ -56,6 +65,7 @@ class Keeper:
     card: Mapping[str, Any]
     loaders: Mapping[str, str]
     validations: int
+    begins_with: str = ""
     first_step: int = 0
     best: float | None = None
     done: bool = False
@@ -71,44 +81,50 @@ class Keeper:
 
     @contextmanager
     def open(self) -> Iterator[Keeper]:
-        """Resume from the last checkpoint where there is one, and open the log."""
-        self._resume()
-        with locked(self.run), self._opened_log() as log:
-            self._log = log
-            with show_progress(
-                self.stage, self.n_steps, first_step=self.first_step, quiet=not self.world.is_main
-            ) as self._show:
-                self._since = self._saved = self._begin = time.monotonic()
-                yield self
-                self._finish()
+        """Resume from the last checkpoint where there is one, and open the log.
 
-    @contextmanager
-    def _opened_log(self) -> Iterator[MetricsLog | None]:
-        if self.world.is_main:
-            with MetricsLog(self.run, self.stage, step=self.first_step) as log:
-                yield log
-        else:
-            yield None
+        Raises:
+            UsageError: another process trains there, or the run began with other data or weights.
+            ManifestError: the checkpoint is damaged.
+        """
+        with ExitStack() as stack:
+            if self.world.is_main:
+                stack.enter_context(locked(self.run))
+            self._resume()
+            if self.world.is_main:
+                log = MetricsLog(self.run, self.stage, step=self.first_step)
+                self._log = stack.enter_context(log)
+            self._show = stack.enter_context(
+                show_progress(
+                    self.stage,
+                    self.n_steps,
+                    first_step=self.first_step,
+                    quiet=not self.world.is_main or self.done,
+                )
+            )
+            self._since = self._saved = self._begin = time.monotonic()
+            yield self
+            self._finish()
 
     def _resume(self) -> None:
-        if not (self.run.last / "state.json").is_file():
+        if not has_checkpoint(self.run.last):
             return
         checkpoint = load_checkpoint(self.run.last)
-        restore(checkpoint, self.state)
         progress = checkpoint.progress
+        for what, then, now in (
+            ("sets", progress["loaders"], dict(self.loaders)),
+            ("initial weights", progress["begins_with"], self.begins_with),
+            ("number of steps", progress["n_steps"], self.n_steps),
+        ):
+            if then != now:
+                raise UsageError(
+                    f"{self.run.path}: expected the {what} that the run began with, got others "
+                    "(or another number of ranks); name another --out"
+                )
+        restore(checkpoint, self.state)
         self.first_step, self.best = int(progress["step"]), progress["best"]
         self.done, self.precision = bool(progress["done"]), str(progress["precision"])
-        if progress["loaders"] != dict(self.loaders):
-            raise self._other_data()
         logger.info("%s: resumed at step %d of %d", self.stage, self.first_step, self.n_steps)
-
-    def _other_data(self) -> Exception:
-        from manifests.errors import UsageError
-
-        return UsageError(
-            f"{self.run.path}: expected the sets that the run began with, got others (or another "
-            "number of ranks); name another --out"
-        )
 
     def validates(self, step: int) -> bool:
         """Tell whether a validation is due after ``step`` steps; they are evenly spaced."""
@@ -130,10 +146,18 @@ class Keeper:
         self._n_examples += n
         if step % LOG_EVERY == 0 or step == self.n_steps:
             self._write(step)
-        if time.monotonic() - self._saved > SAVE_EVERY_S and self.world.size == 1:
+            self._save_by_clock(step)
+
+    def _save_by_clock(self, step: int) -> None:
+        """Save where the last checkpoint is old; the first rank's clock decides for all."""
+        average_buffers(self._learning(), self.world)
+        due = time.monotonic() - self._saved > SAVE_EVERY_S
+        if self.world.gather_counts(int(due))[0]:
             self.save(step)
 
     def _write(self, step: int) -> None:
+        if not self._n_summed:
+            return
         now = time.monotonic()
         names = list(self._sums)
         means = self.world.mean([float(self._sums[name]) / self._n_summed for name in names])
@@ -147,28 +171,37 @@ class Keeper:
         self._sums, self._n_summed, self._n_examples, self._since = {}, 0, 0, now
 
     @contextmanager
-    def validation(self) -> Iterator[None]:
-        """Take the time of a validation; BatchNorm statistics agree over ranks before it."""
+    def validation(self, step: int) -> Iterator[None]:
+        """Take the time of a validation after ``step`` steps; it is no training time.
+
+        The record of the steps before it is written first, and BatchNorm statistics agree over the
+        ranks.
+        """
+        self._write(step)
         average_buffers(self._learning(), self.world)
         begin = time.monotonic()
         yield
-        self._validation_s += time.monotonic() - begin
+        taken_s = time.monotonic() - begin
+        self._validation_s += taken_s
+        self._since += taken_s
 
     def validated(self, step: int, score: float, figures: Mapping[str, float]) -> None:
-        """Note a validation; a score above the best so far makes the best checkpoint."""
+        """Note a validation; a score above the best so far makes the best checkpoint.
+
+        The best checkpoint is there to be used, not to be resumed: it holds no optimizer.
+        """
         if self._log is not None:
             named = {f"valid/{name}": value for name, value in figures.items()}
             self._log.write(step, {**named, "valid/score": score})
-        if self.best is None or score > self.best:
+        if math.isfinite(score) and (self.best is None or score > self.best):
             self.best = score
             if self.world.is_main:
-                save_checkpoint(self.run.best, self.state, self._progress(step))
+                networks = replace(self.state, optimizers={})
+                save_checkpoint(self.run.best, networks, self._progress(step))
         self.save(step)
 
     def save(self, step: int) -> None:
-        """Write the last checkpoint."""
-        if self.world.size > 1:
-            average_buffers(self._learning(), self.world)
+        """Write the last checkpoint; BatchNorm statistics must agree over the ranks."""
         if self.world.is_main:
             save_checkpoint(self.run.last, self.state, self._progress(step))
         self._saved = time.monotonic()
@@ -185,7 +218,9 @@ class Keeper:
         return {
             **self.card,
             "stage": self.stage,
+            "begins_with": self.begins_with,
             "step": step,
+            "n_steps": self.n_steps,
             "best": self.best,
             "done": step >= self.n_steps,
             "precision": self.precision,

@@ -1,10 +1,11 @@
-"""The SNR range of every step: constant, or from easy to hard by epochs."""
+"""The SNR range of every step, constant or from easy to hard by epochs, and what it is made of."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trainer.config import SnrConfig
+from trainer.data.reading import Reading
 from trainer.data.snr import ConstantSnr, SnrAt, SnrRange
 from trainer.schedule import Easy, snr_range
 
@@ -40,5 +41,25 @@ def easy_to_hard(config: SnrConfig, steps_per_epoch: int, *, easy: Easy) -> SnrA
             tagging (METHOD.md section 6, row 12).
     """
     if config.e2h_db_per_epoch <= 0:
-        return ConstantSnr(SnrRange(config.low_db, config.high_db))
+        return constant(config)
     return EasyToHard(config, steps_per_epoch, easy)
+
+
+def constant(config: SnrConfig) -> SnrAt:
+    """Return the whole range at every step."""
+    return ConstantSnr(whole_range(config))
+
+
+def whole_range(config: SnrConfig) -> SnrRange:
+    """Return the range of a stage without a schedule."""
+    return SnrRange(config.low_db, config.high_db)
+
+
+def bounds_db(snr: SnrRange) -> dict[str, float]:
+    """Return the figures of the log for a range."""
+    return {"snr_low_db": snr.low_db, "snr_high_db": snr.high_db}
+
+
+def heard_as(reading: Reading, config: SnrConfig) -> Reading:
+    """Return a reading of unlabelled target examples, mixed from what the config allows."""
+    return replace(reading, relevel=config.relevel)

@@ -14,14 +14,16 @@ from functools import partial
 import torch
 from torch.optim import Adam
 
+from manifests.errors import UsageError
 from manifests.rows import SOURCE, TARGET
 from trainer.augment import CLMR, AugmentationChain
 from trainer.compute import Compute, prepared
 from trainer.config import EncoderConfig, ModelConfig, TrainConfig
-from trainer.data import Batch, Loader, LoaderConfig, Part, SnrRange, make_part
+from trainer.data import Batch, Loader, LoaderConfig, Part, make_part
 from trainer.data.reading import CONTRASTIVE_CLEAN, CONTRASTIVE_NOISY, UNLABELLED_PAIR
 from trainer.gather import gather_with_gradient
 from trainer.keeper import Keeper
+from trainer.loaders import open_loader
 from trainer.losses import nt_xent
 from trainer.models.heads import Projector
 from trainer.models.samplecnn import SampleCNN
@@ -30,15 +32,16 @@ from trainer.runs.checkpoint import TrainingState
 from trainer.runs.distributed import average_gradients, broadcast_modules
 from trainer.runs.folder import RunFolder
 from trainer.runs.seeding import step_generator
+from trainer.snr_schedule import bounds_db, heard_as, whole_range
 
 VALID_BATCHES = 8
 
 
-def encoder_parts(roles: Roles, config: EncoderConfig) -> list[Part]:
+def encoder_parts(roles: Roles, config: TrainConfig) -> list[Part]:
     """Return the source half, heard clean, and the target half, heard noisy."""
     shard_set = roles.open(roles.pretrain("train"))
-    readings = (CONTRASTIVE_CLEAN, CONTRASTIVE_NOISY)
-    if config.cross_domain:
+    readings = (CONTRASTIVE_CLEAN, heard_as(CONTRASTIVE_NOISY, config.snr))
+    if config.encoder.cross_domain:
         readings = (UNLABELLED_PAIR, UNLABELLED_PAIR)
     return [
         make_part(shard_set, reading, domain=domain)
@@ -74,18 +77,7 @@ def train_encoder(config: TrainConfig, roles: Roles, run: RunFolder, compute: Co
     """
     stage, world, device = config.encoder, compute.world, compute.device
     # ---- data ------------------------------------------------------------------
-    loader = Loader(
-        encoder_parts(roles, stage),
-        LoaderConfig(
-            batch_size=stage.batch_size,
-            seed=config.seed,
-            snr_over=config.snr.over,
-            snr_draw=config.snr.draw,
-            n_workers=compute.system.workers,
-        ),
-        rank=world.rank,
-        world_size=world.size,
-    )
+    loader = open_loader(encoder_parts(roles, config), stage.batch_size, config, compute)
     n_steps = stage.epochs * loader.steps_per_epoch
     validation = ContrastiveValidation(roles, config)
     # ---- networks --------------------------------------------------------------
@@ -94,7 +86,7 @@ def train_encoder(config: TrainConfig, roles: Roles, run: RunFolder, compute: Co
     projector = Projector(encoder.n_features).to(device)
     broadcast_modules([encoder, projector], world)
     parameters = [*encoder.parameters(), *projector.parameters()]
-    optimizer = Adam(parameters, lr=stage.lr)
+    optimizer = Adam(parameters, lr=stage.lr, fused=True)
     views = ContrastiveViews(config.model, stage, config.seed, compute)
     forward = compute.compiled(encoder)
     # ---- train -----------------------------------------------------------------
@@ -112,7 +104,7 @@ def train_encoder(config: TrainConfig, roles: Roles, run: RunFolder, compute: Co
         if keeper.done:
             return
         first = keeper.first_step
-        snr = SnrRange(config.snr.low_db, config.snr.high_db)
+        snr = whole_range(config.snr)
         for batch in loader.batches(first, n_steps - first, snr=snr):
             loss_of = partial(contrastive_loss, forward, projector, *views(batch), stage)
             if not keeper.precision:
@@ -125,11 +117,11 @@ def train_encoder(config: TrainConfig, roles: Roles, run: RunFolder, compute: Co
             optimizer.step()
             # ---- log, validate, save ------------------------------------------
             step = batch.step + 1
-            keeper.stepped(step, {"loss": loss, "lr": stage.lr}, len(batch))
+            keeper.stepped(step, {"loss": loss, "lr": stage.lr, **bounds_db(snr)}, len(batch))
             if keeper.validates(step):
-                with keeper.validation():
-                    figures = validation(encoder, projector, views)
-                keeper.validated(step, -figures["nt_xent"], figures)
+                with keeper.validation(step):
+                    found = validation(encoder, projector, views)
+                keeper.validated(step, -found["nt_xent"], found)
 
 
 def new_encoder(model: ModelConfig) -> SampleCNN:
@@ -172,8 +164,8 @@ class ContrastiveValidation:
 
     def __init__(self, roles: Roles, config: TrainConfig) -> None:
         shard_set = roles.open(roles.pretrain("valid"))
-        self._snr = SnrRange(config.snr.low_db, config.snr.high_db)
-        readings = {"clean": CONTRASTIVE_CLEAN, "noisy": CONTRASTIVE_NOISY}
+        self._snr = whole_range(config.snr)
+        readings = {"clean": CONTRASTIVE_CLEAN, "noisy": heard_as(CONTRASTIVE_NOISY, config.snr)}
         self._loaders = {
             name: self._loader(make_part(shard_set, reading), config)
             for name, reading in readings.items()
@@ -184,7 +176,15 @@ class ContrastiveValidation:
     def _loader(part: Part, config: TrainConfig) -> Loader:
         n_songs = len({ref.song for ref in part.refs})
         size = min(config.encoder.batch_size, n_songs)
-        return Loader([part], LoaderConfig(batch_size=size, seed=config.seed))
+        if size < 2:
+            raise UsageError(
+                f"{part.name}: expected at least two songs to tell apart, got {n_songs}; use a "
+                "larger validation set"
+            )
+        draw = config.snr.draw
+        loader = Loader([part], LoaderConfig(batch_size=size, seed=config.seed, snr_draw=draw))
+        loader.check_snr(whole_range(config.snr))
+        return loader
 
     @torch.no_grad()
     def __call__(

@@ -21,6 +21,7 @@ from trainer.config import DomainConfig, TrainConfig
 from trainer.data import Loader, LoaderConfig, Part, SnrRange, make_part
 from trainer.data.reading import UNLABELLED_CLEAN, UNLABELLED_NOISY
 from trainer.keeper import Keeper
+from trainer.loaders import open_loaders
 from trainer.losses import domain_loss
 from trainer.metrics import balanced_domain_accuracy
 from trainer.models.freeze import freeze
@@ -31,9 +32,9 @@ from trainer.runs.checkpoint import TrainingState
 from trainer.runs.distributed import average_gradients, broadcast_modules
 from trainer.runs.folder import RunFolder
 from trainer.runs.restore import load_weights
-from trainer.snr_schedule import easy_to_hard
+from trainer.snr_schedule import bounds_db, easy_to_hard, heard_as
 from trainer.stage1_encoder import encoder_card, new_encoder
-from trainer.weights import find_checkpoint
+from trainer.weights import find_stage, weights_sha256
 
 
 def train_domain(
@@ -54,22 +55,7 @@ def train_domain(
     """
     stage, world, device = config.domain, compute.world, compute.device
     # ---- data ------------------------------------------------------------------
-    train = roles.open("train")
-    loaders = {
-        domain: Loader(
-            [make_part(train, reading, domain=domain)],
-            LoaderConfig(
-                batch_size=stage.batch_size,
-                seed=config.seed,
-                snr_over=config.snr.over,
-                snr_draw=config.snr.draw,
-                n_workers=compute.system.workers,
-            ),
-            rank=world.rank,
-            world_size=world.size,
-        )
-        for domain, reading in ((SOURCE, UNLABELLED_CLEAN), (TARGET, UNLABELLED_NOISY))
-    }
+    loaders = open_loaders(domain_parts(roles, config), stage.batch_size, config, compute)
     steps_per_epoch = loaders[SOURCE].steps_per_epoch
     n_steps = stage.epochs * steps_per_epoch
     snr = easy_to_hard(config.snr, steps_per_epoch, easy="low")
@@ -77,12 +63,13 @@ def train_domain(
     # ---- networks --------------------------------------------------------------
     torch.manual_seed(config.seed)
     encoder = new_encoder(config.model).to(device)
-    load_weights(find_checkpoint(encoder_from, "encoder"), "encoder", encoder)
+    checkpoint = find_stage(encoder_from, "encoder", config.model)
+    load_weights(checkpoint, "encoder", encoder)
     freeze(encoder)
     classifier = new_classifier(encoder.n_features, stage).to(device)
     broadcast_modules([encoder, classifier], world)
     parameters = list(classifier.parameters())
-    optimizer = Adam(parameters, lr=stage.lr)
+    optimizer = Adam(parameters, lr=stage.lr, fused=True)
     prepare = prepared(config.model)
     # ---- train -----------------------------------------------------------------
     keeper = Keeper(
@@ -94,6 +81,7 @@ def train_domain(
         card=encoder_card(config),
         loaders={domain: loader.fingerprint for domain, loader in loaders.items()},
         validations=stage.validations,
+        begins_with=weights_sha256(checkpoint),
     )
     with keeper.open():
         if keeper.done:
@@ -101,6 +89,7 @@ def train_domain(
         first = keeper.first_step
         batches = (loader.batches(first, n_steps - first, snr=snr) for loader in loaders.values())
         for source, target in zip(*batches, strict=True):
+            compute.seed_step(config.seed, source.step)
             audio = torch.cat([source.audio, target.audio]).to(device)
             with torch.no_grad():
                 h = encoder(prepare(audio))  # (2B, 1, T) -> (2B, D)
@@ -112,19 +101,27 @@ def train_domain(
             optimizer.step()
             # ---- log, validate, save ------------------------------------------
             step = source.step + 1
-            bounds = snr(source.step)
             figures: dict[str, torch.Tensor | float] = {
                 "loss": loss,
                 "domain_accuracy": domain_accuracy(logits.detach(), len(source)),
-                "snr_low_db": bounds.low_db,
-                "snr_high_db": bounds.high_db,
+                **bounds_db(snr(source.step)),
                 "lr": stage.lr,
             }
             keeper.stepped(step, figures, len(source) + len(target))
             if keeper.validates(step):
-                with keeper.validation():
+                with keeper.validation(step):
                     found = validation(encoder, classifier, prepare, device)
                 keeper.validated(step, found["accuracy"], found)
+
+
+def domain_parts(roles: Roles, config: TrainConfig) -> dict[str, list[Part]]:
+    """Return what is read of each half: clean source, noisy target, tags of neither."""
+    train = roles.open("train")
+    noisy = heard_as(UNLABELLED_NOISY, config.snr)
+    return {
+        SOURCE: [make_part(train, UNLABELLED_CLEAN, domain=SOURCE)],
+        TARGET: [make_part(train, noisy, domain=TARGET)],
+    }
 
 
 def new_classifier(n_features: int, config: DomainConfig) -> DomainClassifier:

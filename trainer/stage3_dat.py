@@ -25,7 +25,7 @@ from torch.optim import Adam, Optimizer
 from manifests.rows import SOURCE, TARGET
 from trainer.compute import Compute, prepared
 from trainer.config import TagConfig, TrainConfig
-from trainer.data import Loader, LoaderConfig, Part, Reading, make_part
+from trainer.data import Part, Reading, make_part
 from trainer.data.reading import (
     LABELLED_CLEAN,
     LABELLED_PAIR,
@@ -33,22 +33,27 @@ from trainer.data.reading import (
     UNLABELLED_RECORDING,
 )
 from trainer.keeper import Keeper
+from trainer.loaders import open_loaders
 from trainer.losses import consistency_loss, domain_loss, tag_loss
 from trainer.models.freeze import freeze, unfreeze
 from trainer.models.heads import DomainClassifier, LabelPredictor
 from trainer.models.reversal import reverse_gradient
-from trainer.models.samplecnn import SampleCNN
 from trainer.roles import Roles
 from trainer.runs.checkpoint import TrainingState
-from trainer.runs.distributed import average_gradients, broadcast_modules
+from trainer.runs.distributed import (
+    World,
+    average_buffers,
+    average_gradients,
+    broadcast_modules,
+)
 from trainer.runs.folder import RunFolder
 from trainer.runs.restore import load_weights
 from trainer.schedule import dann_alpha
-from trainer.snr_schedule import easy_to_hard
+from trainer.snr_schedule import bounds_db, easy_to_hard, heard_as
 from trainer.stage1_encoder import encoder_card, new_encoder
 from trainer.stage2_domain import domain_accuracy, new_classifier
 from trainer.validation import TagValidation
-from trainer.weights import find_checkpoint
+from trainer.weights import find_stage, weights_sha256
 
 logger = logging.getLogger(__name__)
 OVERSHOOT_ACCURACY = 0.4
@@ -56,9 +61,9 @@ OVERSHOOT_ACCURACY = 0.4
 
 @dataclass(frozen=True)
 class Networks:
-    """The three networks of the stage."""
+    """The three networks of the stage; the encoder may be a compiled one."""
 
-    encoder: SampleCNN
+    encoder: nn.Module
     predictor: LabelPredictor
     domain: DomainClassifier
 
@@ -77,7 +82,8 @@ def dat_losses(
 
     Args:
         nets: the networks.
-        source_audio: clean crops (B, 1, T), and their noisy twins where consistency asks for them.
+        source_audio: clean crops (B, 1, T), and their noisy twins where consistency or labelled
+            noise asks for them.
         source_tags: (B, n_tags).
         target_audio: noisy crops (B', 1, T); their tags are no argument.
         config: forms and weights.
@@ -108,9 +114,9 @@ def dat_losses(
         pair = h_views if config.consistency == "embedding" else logits
         losses["consistency"] = consistency_loss(pair[0], pair[1], config.consistency)
         total = total + config.consistency_weight * losses["consistency"]
-        if config.labelled_noise:
-            losses["tag_noisy"] = tag_loss(logits[1], source_tags)
-            total = total + losses["tag_noisy"]
+    if config.labelled_noise:
+        losses["tag_noisy"] = tag_loss(logits[1], source_tags)
+        total = total + losses["tag_noisy"]
     accuracy = domain_accuracy(domain_logits.detach(), n_source)
     return {**losses, "loss": total, "domain_accuracy": accuracy}
 
@@ -125,14 +131,12 @@ def _fixed(classifier: nn.Module, h: torch.Tensor) -> torch.Tensor:
 def dat_parts(roles: Roles, config: TrainConfig) -> dict[str, list[Part]]:
     """Return what each half may read: DESIGN section 6, row dat (a), and (b) with extra targets."""
     train = roles.open("train")
-    paired = config.tagger.consistency != "none"
-    source: Reading = LABELLED_PAIR if paired else LABELLED_CLEAN
-    target = [make_part(train, UNLABELLED_NOISY, domain=TARGET)]
+    source: Reading = LABELLED_PAIR if config.tagger.hears_pairs else LABELLED_CLEAN
+    noisy = heard_as(UNLABELLED_NOISY, config.snr)
+    target = [make_part(train, noisy, domain=TARGET)]
     if config.extra_target:
         extra = roles.open("extra-target")
-        target.append(
-            make_part(extra, UNLABELLED_NOISY if extra.index.snrs_db else UNLABELLED_RECORDING)
-        )
+        target.append(make_part(extra, noisy if extra.index.snrs_db else UNLABELLED_RECORDING))
     return {SOURCE: [make_part(train, source, domain=SOURCE)], TARGET: target}
 
 
@@ -154,21 +158,7 @@ def train_dat(
     """
     stage, world, device = config.tagger, compute.world, compute.device
     # ---- data ------------------------------------------------------------------
-    loaders = {
-        domain: Loader(
-            parts,
-            LoaderConfig(
-                batch_size=stage.batch_size,
-                seed=config.seed,
-                snr_over=config.snr.over,
-                snr_draw=config.snr.draw,
-                n_workers=compute.system.workers,
-            ),
-            rank=world.rank,
-            world_size=world.size,
-        )
-        for domain, parts in dat_parts(roles, config).items()
-    }
+    loaders = open_loaders(dat_parts(roles, config), stage.batch_size, config, compute)
     tags = roles.open("train").index.tags
     steps_per_epoch = loaders[SOURCE].steps_per_epoch
     n_steps = stage.epochs * steps_per_epoch
@@ -179,11 +169,13 @@ def train_dat(
     encoder = new_encoder(config.model).to(device)
     predictor = LabelPredictor(encoder.n_features, len(tags)).to(device)
     domain = new_classifier(encoder.n_features, config.domain).to(device)
-    checkpoint = find_checkpoint(init, "domain")
+    checkpoint = find_stage(init, "domain", config.model)
     load_weights(checkpoint, "encoder", encoder)
     load_weights(checkpoint, "domain", domain)
-    nets = Networks(encoder, predictor, domain)
+    nets = Networks(compute.compiled(encoder), predictor, domain)
     broadcast_modules([encoder, predictor, domain], world)
+    if stage.freeze:
+        freeze(domain)
     optimizer = tagger_optimizer(nets, stage)
     learning = [p for group in optimizer.param_groups for p in group["params"]]
     prepare = prepared(config.model)
@@ -196,8 +188,9 @@ def train_dat(
         n_steps=n_steps,
         world=world,
         card=tagger_card(config, roles, tags),
-        loaders={domain: loader.fingerprint for domain, loader in loaders.items()},
+        loaders={half: loader.fingerprint for half, loader in loaders.items()},
         validations=stage.validations,
+        begins_with=weights_sha256(checkpoint),
     )
     with keeper.open():
         if keeper.done:
@@ -205,11 +198,11 @@ def train_dat(
         first = keeper.first_step
         batches = (loader.batches(first, n_steps - first, snr=snr) for loader in loaders.values())
         for source, target in zip(*batches, strict=True):
+            compute.seed_step(config.seed, source.step)
             alpha = dann_alpha(source.step / n_steps, stage.gamma) if stage.alpha == "dann" else 1.0
             weight = stage.domain_weight * alpha
             learns = not stage.freeze or refreshes(source.step, stage)
-            if stage.freeze:
-                (unfreeze if learns else freeze)(domain)
+            set_learning(domain, learns, world)
             source_audio = tuple(prepare(view.audio.to(device)) for view in source.views)
             target_audio = prepare(target.audio.to(device))
             source_tags = labels_of(source.tags).to(device)
@@ -229,18 +222,17 @@ def train_dat(
             average_gradients(learning, world)
             optimizer.step()
             # ---- log, validate, save ------------------------------------------
-            step, bounds = source.step + 1, snr(source.step)
+            step = source.step + 1
             figures: dict[str, torch.Tensor | float] = {
                 **losses,
                 "lambda_alpha": weight,
-                "snr_low_db": bounds.low_db,
-                "snr_high_db": bounds.high_db,
-                "lr": stage.lr,
+                **bounds_db(snr(source.step)),
+                **learning_rates(stage),
             }
             keeper.stepped(step, figures, len(source) + len(target))
             if keeper.validates(step):
                 warn_of_overshoot(float(losses["domain_accuracy"]), step)
-                with keeper.validation():
+                with keeper.validation(step):
                     found = validation(
                         encoder,
                         predictor,
@@ -254,6 +246,22 @@ def train_dat(
 def total(losses: Callable[[], dict[str, torch.Tensor]]) -> torch.Tensor:
     """Return the loss that is minimised, from a function that returns all."""
     return losses()["loss"]
+
+
+def set_learning(classifier: nn.Module, learns: bool, world: World) -> None:
+    """Let the classifier learn, or freeze it; a frozen one is the same on all ranks."""
+    if learns == any(parameter.requires_grad for parameter in classifier.parameters()):
+        return
+    if learns:
+        unfreeze(classifier)
+    else:
+        average_buffers([classifier], world)
+        freeze(classifier)
+
+
+def learning_rates(config: TagConfig) -> dict[str, float]:
+    """Return the learning rates for the log."""
+    return {"lr": config.lr, "lr_encoder": config.lr * config.encoder_lr_scale}
 
 
 def refreshes(step: int, config: TagConfig) -> bool:
@@ -272,7 +280,7 @@ def tagger_optimizer(nets: Networks, config: TagConfig) -> Optimizer:
     ]
     if not config.freeze or config.refresh_every:
         groups.append({"params": list(nets.domain.parameters())})
-    return Adam(groups, lr=config.lr)
+    return Adam(groups, lr=config.lr, fused=True)
 
 
 def labels_of(tags: torch.Tensor | None) -> torch.Tensor:

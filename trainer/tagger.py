@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -15,14 +16,23 @@ from numpy.typing import NDArray
 from manifests.errors import ManifestError
 from manifests.reading import ReadOptions, read_file
 from manifests.rows import CHUNK_SAMPLES
+from manifests.signal import power, power_db
 from trainer.compute import prepared
 from trainer.config import ModelConfig
 from trainer.evaluation.model import TorchPredict
+from trainer.level import QUIETEST_DBFS
 from trainer.models.heads import LabelPredictor
 from trainer.models.samplecnn import SampleCNN
 from trainer.runs.restore import load_weights
 from trainer.stage1_encoder import new_encoder
 from trainer.weights import find_checkpoint, weights_sha256
+
+MAX_WIDTH: Final = 16.0
+MAX_TAGS: Final = 100_000
+"""A card may claim anything; no more memory than this is set aside before the weights are read."""
+
+CHUNKS_AT_ONCE: Final = 32
+"""Chunks that a file is tagged in; an hour of audio has 1,344 of them."""
 
 
 @dataclass(frozen=True)
@@ -78,21 +88,37 @@ def load_tagger(path: Path) -> Tagger:
             f"{path}: expected a tagger, got a checkpoint of stage {card.get('stage')}; name the "
             "run's own folder"
         )
-    model = ModelConfig(**card["model"])
+    model, tags = _said(card, str(path))
     encoder = new_encoder(model)
-    predictor = LabelPredictor(encoder.n_features, len(card["tags"]))
+    predictor = LabelPredictor(encoder.n_features, len(tags))
     load_weights(checkpoint, "encoder", encoder)
     load_weights(checkpoint, "predictor", predictor)
     return Tagger(
         name=_run_name(path),
         encoder=encoder.eval(),
         predictor=predictor.eval(),
-        tags=tuple(card["tags"]),
-        band_hz=card["band_hz"],
+        tags=tags,
+        band_hz=card.get("band_hz"),
         model=model,
         sha256=weights_sha256(checkpoint),
         card=card,
     )
+
+
+def _said(card: dict[str, Any], where: str) -> tuple[ModelConfig, tuple[str, ...]]:
+    """Return model and tags of a checkpoint's card, which may come from anyone."""
+    try:
+        model, tags = ModelConfig(**card["model"]), tuple(str(tag) for tag in card["tags"])
+        fits = 0 < model.width <= MAX_WIDTH and 0 < len(tags) <= MAX_TAGS
+        fits = fits and (card.get("band_hz") is None or float(card["band_hz"]) > 0)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ManifestError(f"{where}: expected a card with model and tags: {error}") from error
+    if not fits:
+        raise ManifestError(
+            f"{where}: expected a width up to {MAX_WIDTH:g}, up to {MAX_TAGS:,} tags and a band "
+            f"above 0 Hz, got {model.width:g}, {len(tags):,} and {card.get('band_hz')}"
+        )
+    return model, tags
 
 
 def _run_name(path: Path) -> str:
@@ -120,7 +146,8 @@ def random_tagger(like: Tagger, seed: int = 0) -> Tagger:
 def file_chunks(url: str, tagger: Tagger, decoder: str = "soundfile") -> NDArray[np.float32]:
     """Read an audio file of any rate and length as the model's chunks.
 
-    Files shorter than one chunk are padded with silence, others lose their tail.
+    Files shorter than one chunk are padded with silence, others lose their tail. The mean is
+    removed, as from every example of a set.
 
     Args:
         url: path or URL.
@@ -131,13 +158,47 @@ def file_chunks(url: str, tagger: Tagger, decoder: str = "soundfile") -> NDArray
         (n_chunks, 1, 59,049).
 
     Raises:
-        AudioError: it does not decode, or is silent.
+        ManifestError: it does not decode, is empty or silent, or holds no finite numbers.
     """
     signal = read_file(url, options=ReadOptions(decoder=decoder, band_hz=tagger.band_hz))
-    if not signal.size or not np.any(signal):
-        raise ManifestError(f"{url}: expected sound, got {signal.size} silent samples")
+    if not np.isfinite(signal).all():
+        raise ManifestError(f"{url}: expected finite samples, got others; write the file again")
+    signal = signal - signal.mean() if signal.size else signal
+    if not signal.size or power_db(power(signal)) < QUIETEST_DBFS:
+        raise ManifestError(f"{url}: expected sound, got {signal.size:,} silent samples")
     if signal.size < CHUNK_SAMPLES:
         signal = np.pad(signal, (0, CHUNK_SAMPLES - signal.size))
     n_chunks = signal.size // CHUNK_SAMPLES
     chunks = signal[: n_chunks * CHUNK_SAMPLES].reshape(n_chunks, 1, CHUNK_SAMPLES)
     return chunks.astype(np.float32)
+
+
+def predict_chunks(
+    predict: TorchPredict, chunks: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Score chunks (n, 1, 59,049), a few at a time.
+
+    Returns:
+        Tag probabilities (n, n_tags) and embeddings (n, D).
+    """
+    pieces = [
+        predict(chunks[start : start + CHUNKS_AT_ONCE])
+        for start in range(0, len(chunks), CHUNKS_AT_ONCE)
+    ]
+    probabilities, embeddings = zip(*pieces, strict=True)
+    return np.concatenate(probabilities), np.concatenate(embeddings)
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[np.float32]]) -> None:
+    """Write a NumPy archive (.npz) with an array per name, whatever the names are.
+
+    Raises:
+        ManifestError: the file cannot be written.
+    """
+    try:
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, array in arrays.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                    np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be written: {error}") from error

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import statistics
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
@@ -10,7 +12,6 @@ import torch
 from torch import nn
 
 from manifests.errors import ManifestError
-from manifests.keys import CLEAN
 from manifests.shardset import ShardSet
 from trainer.data import clip_refs, iter_clips
 from trainer.evaluation.clip_scores import Clip, score_clips
@@ -29,21 +30,35 @@ class TagValidation:
         workers: decoding processes.
 
     Raises:
-        ManifestError: the set's vocabulary is not the model's.
+        ManifestError: the set's vocabulary is not the model's, it holds real recordings, or no tag
+            can be scored.
     """
 
     def __init__(
         self, shard_set: ShardSet, tags: tuple[str, ...], *, limit: int = 0, workers: int = 0
     ) -> None:
-        if set(shard_set.index.tags) != set(tags):
+        name, found = shard_set.index.name, shard_set.index.tags
+        if set(found) != set(tags):
+            lacking, extra = sorted(set(tags) - set(found)), sorted(set(found) - set(tags))
             raise ManifestError(
-                f"{shard_set.index.name}: expected the {len(tags)} tags of the training set, got "
-                f"{len(shard_set.index.tags)} others; build both with one tags.json"
+                f"{name}: expected the {len(tags)} tags of the training set, got {len(found)}: "
+                f"lacks {lacking[:5]}, adds {extra[:5]}; build both with one tags.json"
+            )
+        if not shard_set.index.snrs_db:
+            raise ManifestError(
+                f"{name}: expected clean and noisy members, got real recordings; give the role "
+                "valid to a set with noise"
             )
         self.tags, self.workers = tags, workers
         self.members = members_snr_db(shard_set.index)
         refs = clip_refs(shard_set, tuple(self.members))
         self._refs = refs[:limit] if limit else refs
+        counts = Counter(tag for ref in self._refs for tag in ref.tags)
+        if not any(0 < n < len(self._refs) for n in counts.values()):
+            raise ManifestError(
+                f"{name}: expected a tag that some of {len(self._refs)} validation clips have and "
+                "others lack, got none; use a larger validation set or --valid-limit"
+            )
 
     def __call__(
         self,
@@ -71,11 +86,7 @@ class TagValidation:
         figures = {}
         for member in self.members:
             macro = macro_metrics(scores.scores[member], scores.labels, self.tags)
-            if macro.auc is None:
-                raise ManifestError(
-                    "validation: expected a tag with a positive and a negative clip, got none; "
-                    "use a larger validation set or --valid-limit 0"
-                )
-            name = CLEAN if member == CLEAN else member.removeprefix("noisy.")
-            figures[f"auc_{name}"] = macro.auc
+            # never None: __init__ saw to it that a tag can be scored
+            auc = math.nan if macro.auc is None else macro.auc
+            figures[f"auc_{member.removeprefix('noisy.')}"] = auc
         return figures | {"auc_mean": statistics.fmean(figures.values())}

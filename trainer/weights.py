@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any, Final
 
+from manifests import store
 from manifests.errors import UsageError
-from trainer.runs.checkpoint import WEIGHTS, Checkpoint, load_checkpoint
+from manifests.records import parse_json
+from trainer.config import ModelConfig
+from trainer.runs.checkpoint import STATE, WEIGHTS, Checkpoint, load_checkpoint
+from trainer.runs.folder import differences
 
 _PLACES = ("", "checkpoints/best", "checkpoints/last")
+STAGES: Final = {"encoder": "stage 1", "domain": "stage 2"}
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Tell whether there is a checkpoint to go on from.
+
+    A kill between the two renames of a save leaves the folder under another name, with a dot in
+    front; ``load_checkpoint`` finds it there.
+    """
+    return (folder / STATE).is_file() or folder.with_name(f".{folder.name}.old").is_dir()
 
 
 def find_checkpoint(path: Path, *below: str) -> Checkpoint:
@@ -24,10 +41,56 @@ def find_checkpoint(path: Path, *below: str) -> Checkpoint:
     """
     for folder in (*(path / name for name in below), path):
         for place in _PLACES:
-            if (folder / place / "state.json").is_file():
+            if has_checkpoint(folder / place):
                 return load_checkpoint(folder / place)
     wanted = f" of {' or '.join(below)}" if below else ""
     raise UsageError(f"{path}: expected a run or checkpoint{wanted}, found none")
+
+
+def find_stage(path: Path, stage: str, model: ModelConfig) -> Checkpoint:
+    """Load what stage 1 (``encoder``) or stage 2 (``domain``) of a run ended with.
+
+    Args:
+        path: the run, the stage's folder, or a checkpoint's folder.
+        stage: ``encoder`` or ``domain``.
+        model: the encoder of the run that takes it.
+
+    Raises:
+        UsageError: there is none, it is of another stage or another encoder, or the stage is not
+            finished; a checkpoint's own folder is taken as it is.
+        ManifestError: it is incomplete or changed.
+    """
+    checkpoint = find_checkpoint(path, stage)
+    card, name = checkpoint.progress, STAGES[stage]
+    if card.get("stage") != stage:
+        raise UsageError(
+            f"{path}: expected a checkpoint of {name}, got one of {card.get('stage')}; name a run "
+            f"that trained its own {name}"
+        )
+    differing = differences(card["model"], asdict(model))
+    if differing:
+        raise UsageError(
+            f"{path}: expected an encoder as this run's, got another: "
+            f"{'; '.join(text for _, text in differing)}; give the same options to both"
+        )
+    if not (path / STATE).is_file() and (step := _unfinished(checkpoint.path.parent / "last")):
+        raise UsageError(
+            f"{path}: expected a finished {name}, got one at step {step}; run it to its end, or "
+            f"name {checkpoint.path} to take it as it is"
+        )
+    return checkpoint
+
+
+def _unfinished(last: Path) -> int | None:
+    """Return the step of a stage that has more to go; None where it is finished or unknown."""
+    path = last / STATE
+    if not path.is_file():
+        return None
+    record: Any = parse_json(store.read_bytes(str(path)), str(path))
+    progress = record.get("progress") if isinstance(record, Mapping) else None
+    if not isinstance(progress, Mapping) or progress.get("done", True):
+        return None
+    return int(progress.get("step", 0))
 
 
 def weights_sha256(checkpoint: Checkpoint) -> str:

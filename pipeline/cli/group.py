@@ -17,6 +17,11 @@ _COMMANDS: Final = {
     "plan": "pipeline.cli.plan:plan_command",
     "build-shards": "pipeline.cli.build:build_shards",
     "verify": "pipeline.cli.verify:verify_command",
+    "freeze": "pipeline.cli.freeze:freeze_command",
+    "thaw": "pipeline.cli.thaw:thaw_command",
+    "subset": "pipeline.cli.subset:subset_command",
+    "diff": "pipeline.cli.diff:diff_command",
+    "explain": "pipeline.cli.explain:explain_command",
     "report": "pipeline.cli.report:report_command",
 }
 

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 
 import click
 
+from manifests import store
 from manifests.canonical import pretty_json
-from manifests.shardset import sets_of
+from manifests.shardset import INDEX, sets_of
 from pipeline.cli.options import as_json, cores
-from pipeline.progress import reporter
-from pipeline.stages.verify import verify_set
+from pipeline.frozen.recipe import is_recipe
+from pipeline.frozen.subset import Subset, load_subset
+from pipeline.progress import Reporter, reporter
+from pipeline.stages.verify import Verdict, verify_set
+from pipeline.stages.verify_recipe import subset_problems, verify_recipe
 
 
 @click.command("verify")
-@click.argument("sets", nargs=-1, required=True, metavar="SET|SUITE...")
+@click.argument("sets", nargs=-1, required=True, metavar="SET|SUITE|RECIPE...")
+@click.option(
+    "--subset",
+    metavar="FILE",
+    help="Check too that a set or recipe holds all examples of a subset of its recipe.",
+)
 @click.option("--files-only", is_flag=True, help="Compare file hashes only; decode nothing.")
 @click.option("--jobs", type=click.IntRange(1), help="Worker processes.  [default: cores]")
 @as_json
@@ -23,19 +33,21 @@ def verify_command(
     ctx: click.Context,
     /,
     sets: tuple[str, ...],
+    subset: str | None,
     files_only: bool,
     jobs: int | None,
     as_json: bool,
 ) -> None:
-    """Check sets: every file's hash, every example's members, samples and SNR.
+    """Check sets: every file's hash, every example's members, samples and SNR; and recipes.
 
     Exit status 1 where anything differs; each difference names file and example.
     """
     show = reporter(quiet=as_json)
+    chosen = load_subset(subset) if subset else None
     verdicts = [
-        verify_set(url, files_only=files_only, jobs=jobs or cores(), reporter=show)
+        verdict
         for given in sets
-        for url in sets_of(given)
+        for verdict in _verify(given, chosen, files_only, jobs or cores(), show)
     ]
     if as_json:
         click.echo(pretty_json([asdict(verdict) for verdict in verdicts]), nl=False)
@@ -49,3 +61,17 @@ def verify_command(
         click.echo(f"{verdict.name}: {verdict.n_files} files{decoded}: {state}")
     if any(verdict.problems for verdict in verdicts):
         ctx.exit(1)
+
+
+def _verify(
+    given: str, subset: Subset | None, files_only: bool, jobs: int, show: Reporter
+) -> Iterator[Verdict]:
+    """Verify what a path names: a recipe, a set, all sets of a suite."""
+    if is_recipe(given):
+        yield verify_recipe(given, subset)
+        if not store.exists(store.join(given, INDEX)):
+            return
+    for url in sets_of(given):
+        verdict = verify_set(url, files_only=files_only, jobs=jobs, reporter=show)
+        more = subset_problems(url, subset) if subset else []
+        yield replace(verdict, problems=(*verdict.problems, *more))

@@ -9,7 +9,7 @@ from tarfile import BLOCKSIZE
 from manifests import store
 from manifests.errors import ManifestError
 from manifests.example import encode_sidecar
-from manifests.keys import SHARD_PATTERN, SIDECAR, check_file_name, sidecar_name
+from manifests.keys import SHARD_PATTERN, SIDECAR, check_file_name, member_names, sidecar_name
 from manifests.shard import ShardEntry, iter_examples
 from manifests.shardset import INDEX, ShardSet, load_set
 from pipeline.audit import audit_example
@@ -114,15 +114,18 @@ def verify_shard(url: str, number: int, files_only: bool) -> tuple[list[str], in
     """
     try:
         shard_set = load_set(url)
-        info = shard_set.index.shards[number]
-        problems = _check_file(url, info.file, info.sha256)
-        sidecar = shard_set.sidecar(number)
     except ManifestError as error:
         return [str(error)], 0
-    if files_only or (problems and not store.exists(store.join(url, info.file))):
+    info = shard_set.index.shards[number]
+    problems = _check_file(url, info.file, info.sha256)
+    try:
+        entries = {entry.key: entry for entry in shard_set.sidecar(number).examples}
+    except ManifestError as error:
+        problems.append(str(error))
+        entries = {}
+    if files_only or not store.exists(store.join(url, info.file)):
         return problems, 0
     keys, offset = [], 0
-    entries = {entry.key: entry for entry in sidecar.examples}
     try:
         with store.open_read(store.join(url, info.file)) as file:
             for key, files in iter_examples(file, info.file):
@@ -133,11 +136,10 @@ def verify_shard(url: str, number: int, files_only: bool) -> tuple[list[str], in
                 offset += _tar_bytes(files)
     except ManifestError as error:
         problems.append(str(error))
-    expected = [entry.key for entry in sidecar.examples]
-    if keys != expected:
-        missing = [key for key in expected if key not in set(keys)]
+    if len(keys) != info.n_examples or (entries and keys != list(entries)):
+        missing = [key for key in entries if key not in set(keys)]
         problems.append(
-            f"{info.file}: expected {len(expected)} examples, got {len(keys)}"
+            f"{info.file}: expected {info.n_examples} examples, got {len(keys)}"
             + (f"; missing {', '.join(missing[:3])}" if missing else "")
         )
     return problems, len(keys)
@@ -158,6 +160,9 @@ def _check_example(
     problems = []
     if found != expected:
         problems.append(f"{name}: expected key, split, domain, noises {expected}, got {found}")
+    members = [f"{m}.{index.codec}" for m in member_names(index.snrs_db, bool(index.snrs_db))]
+    if [*members, SIDECAR] != list(files):
+        problems.append(f"{name}: expected members {[*members, SIDECAR]}, got {list(files)}")
     if unknown := set(example.tags) - set(index.tags):
         problems.append(f"{name}: tags {sorted(unknown)} are not in the set's vocabulary")
     return problems
@@ -185,7 +190,7 @@ def _check_counts(shard_set: ShardSet, n_examples: int, files_only: bool) -> lis
     problems = []
     if listed != shard_set.index.counts.get("examples"):
         problems.append(
-            f"index.json: counts {shard_set.index.counts.get('examples')} examples, "
+            f"{INDEX}: counts {shard_set.index.counts.get('examples', 0):g} examples, "
             f"its shards hold {listed}"
         )
     if not files_only and n_examples != listed:

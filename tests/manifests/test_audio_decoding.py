@@ -206,6 +206,10 @@ def test_to_mono_is_the_average() -> None:
     block = np.array([[1.0, 0.0], [0.5, -0.5], [0.25, 0.75]])
     assert to_mono(block).tolist() == [0.5, 0.0, 0.5]
     assert to_mono(block[:, :1]).tolist() == [1.0, 0.5, 0.25]
+    many = white(600).reshape(-1, 6)
+    before = many.copy()
+    assert np.allclose(to_mono(many), np.mean(many, axis=1), rtol=0, atol=1e-16)
+    assert np.array_equal(many, before)
 
 
 def test_decoder_versions_name_program_and_version() -> None:

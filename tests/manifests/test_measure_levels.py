@@ -77,6 +77,18 @@ def test_levels_do_not_depend_on_how_the_file_is_cut(rate: int, cuts: list[int])
     assert pieces.total == pytest.approx(whole.total, abs=1e-9)
 
 
+@pytest.mark.parametrize("off", [-1, 0, 1])
+@pytest.mark.parametrize("rate", RATES)
+def test_levels_do_not_see_a_cut_at_the_edge_of_a_frame(rate: int, off: int) -> None:
+    signal = white(rate, seed=rate) * np.linspace(0.01, 1.0, rate)
+    sums = RunningSums(rate)
+    for piece in np.split(signal, [-(-j * rate // 10) + off for j in (1, 2, 5, 7)]):
+        sums.add(piece, 1.0)
+    found = np.frombuffer(sums.rms_db(), np.int8)
+    assert found.shape == (10,)
+    assert np.abs(found - direct_levels(signal, rate)).max() <= 0.5 + 1e-6
+
+
 def test_stereo_is_measured_as_its_average(tmp_path: Path) -> None:
     left = tone(400.0, 16_000, 16_000, peak=0.5)
     found = measured(tmp_path, np.stack([left, np.zeros_like(left)], axis=1), 16_000)

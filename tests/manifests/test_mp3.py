@@ -165,6 +165,6 @@ def test_damage_anywhere_is_survived(data: st.DataObject) -> None:
 )
 def test_hostile_patterns_take_linear_time(pattern: bytes) -> None:
     """A megabyte of sync words; quadratic time would take minutes."""
-    begin = time.perf_counter()
+    begin = time.process_time()
     count_frames(pattern * (1_000_000 // len(pattern)))
-    assert time.perf_counter() - begin < 5.0
+    assert time.process_time() - begin < 5.0

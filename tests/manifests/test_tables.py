@@ -119,6 +119,22 @@ def test_a_cut_table_is_refused(data: st.DataObject) -> None:
     store.remove("memory://tables-test-cut")
 
 
+@given(st.data())
+@settings(deadline=None, max_examples=150)
+def test_a_changed_byte_is_a_table_or_a_manifest_error(data: st.DataObject) -> None:
+    url = "memory://tables-test-flip/a.parquet"
+    write_table(url, [REJECT] * 3, Reject)
+    changed = bytearray(store.read_bytes(url))
+    for _ in range(data.draw(st.integers(1, 4))):
+        changed[data.draw(st.integers(0, len(changed) - 1))] = data.draw(st.integers(0, 255))
+    store.write_bytes(url, bytes(changed))
+    try:
+        assert isinstance(read_table(url, Reject), list)
+    except ManifestError as error:
+        assert "Reject" in str(error) or "Parquet" in str(error) or "expected" in str(error)
+    store.remove("memory://tables-test-flip")
+
+
 def read_csv(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(path.read_bytes().decode(), newline="")))
 

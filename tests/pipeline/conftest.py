@@ -78,9 +78,7 @@ def plan(make_plan: MakePlan) -> Plan:
 
 
 @pytest.fixture(scope="session")
-def built(
-    plan: Plan, roots: Roots, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def built(plan: Plan, roots: Roots, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One finished set that no test may change."""
     out = tmp_path_factory.mktemp("sets") / "train"
     build_set(plan, str(out), roots)

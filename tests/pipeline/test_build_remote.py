@@ -26,9 +26,7 @@ def small(make_plan: MakePlan) -> Plan:
 
 
 @pytest.fixture(scope="module")
-def local(
-    small: Plan, roots: Roots, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, str]:
+def local(small: Plan, roots: Roots, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The same set on this machine's disk."""
     out = tmp_path_factory.mktemp("local") / "set"
     build_set(small, str(out), roots)

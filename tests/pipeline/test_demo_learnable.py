@@ -51,5 +51,5 @@ def test_tags_of_test_songs_are_heard_by_a_linear_model() -> None:
         scores[tag] = roc_auc_score(y[test], model.decision_function(x[test]))
     assert len(scores) == 20
     assert np.mean(list(scores.values())) > 0.8, scores
-    # With 60 training songs of 4 s the weakest tag may be near chance; few of them are.
+    # With 100 training songs of 4 s the weakest tag may be near chance; few of them are.
     assert sum(score < 0.65 for score in scores.values()) <= 3, scores

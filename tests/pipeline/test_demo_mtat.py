@@ -48,7 +48,7 @@ def test_mtat_annotations_have_the_official_form() -> None:
     header, *table = rows(text)
     assert header == ["clip_id", *tag_names(), "mp3_path"] and len(header) == 190
     assert text.startswith('"clip_id"\t"no voice"\t') and "\r" not in text
-    assert Counter(len(row) for row in table) == {190: 288, 183: 1}
+    assert Counter(len(row) for row in table) == {190: 450, 183: 1}
     ids = [int(row[0]) for row in table]
     assert ids == sorted(set(ids)) and ids[0] == 2
     assert not {35644, 55753, 57881} & set(ids)
@@ -62,7 +62,7 @@ def test_mtat_clip_info_names_the_same_clips() -> None:
         "segmentEnd", "original_url", "mp3_path",
     ]  # fmt: skip
     with_file = [row for row in table if row[-1]]
-    assert len(table) > len(with_file) == 289
+    assert len(table) > len(with_file) == 451
     paths = {clip_id: path for clip_id, path, _ in mtat_clips()}
     for row in with_file:
         assert paths.get(row[0], row[-1]) == row[-1]
@@ -88,7 +88,7 @@ def test_mtat_songs_lie_in_one_folder_and_name_their_windows(seed: int) -> None:
         assert file.duration_s >= 9.0
     assert set(clips.values()) == {3} and all(len(found) == 1 for found in folders.values())
     songs = Counter(SPLIT[next(iter(found))] for found in folders.values())
-    assert songs == {"train": 60, "valid": 10, "test": 26}
+    assert songs == {"train": 100, "valid": 14, "test": 36}
     assert len(artists["test"]) >= 18
     assert 0 < len(artists["train"] & artists["test"]) < 8
 

@@ -22,7 +22,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, DemoSummary
 def test_size_and_number_of_files(written: tuple[Path, DemoSummary]) -> None:
     target, summary = written
     assert list(summary.corpora) == ["mtat", "mtg-jamendo", "audioset", "musan", "recordings"]
-    assert [n for n, _, _ in summary.corpora.values()] == [288, 62, 84, 48, 20]
+    assert [n for n, _, _ in summary.corpora.values()] == [450, 62, 84, 52, 20]
     assert sum(path.stat().st_size for path in target.rglob("*") if path.is_file()) < 61e6
 
 

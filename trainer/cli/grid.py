@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final, get_args
 
 import click
 
@@ -12,15 +12,43 @@ from manifests.errors import UsageError
 from trainer.cli.options import make_config, run_options
 from trainer.compare_report import write_report
 from trainer.compare_text import text_table
-from trainer.config import METHODS
-from trainer.grid import Axes, cells, run_grid
+from trainer.config import METHODS, Method
+from trainer.grid import Axes, Suite, cells, run_grid
 
 
-def _list(text: str, option: str, legal: str, kind: Any) -> tuple[Any, ...]:
+def _step(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise ValueError(text)
+    return value
+
+
+_AXES: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
+    "methods": ("methods", str),
+    "noises": ("1, 2 and 4", {"1": 1, "2": 2, "4": 4}.__getitem__),
+    "freeze_axis": ("yes and no", {"yes": True, "no": False}.__getitem__),
+    "e2h_axis": ("steps in dB of at least 0", _step),
+    "alpha_axis": ("dann and constant", {"dann": "dann", "constant": "constant"}.__getitem__),
+    "lambda_axis": (
+        "weights of at least 0, or auto",
+        lambda text: None if text == "auto" else _step(text),
+    ),
+    "seeds": ("whole numbers of at least 0", lambda text: int(_step(str(int(text))))),
+}
+"""What is legal in each list, and how an entry is read."""
+
+
+def read_list(text: str | None, option: str, legal: str, kind: Callable[[str], Any]) -> Any:
+    """Return the entries of a list such as ``yes,no``, each once; none where it is not given.
+
+    Raises:
+        UsageError: an entry is not legal.
+    """
     try:
-        return tuple(kind(part.strip()) for part in text.split(",") if part.strip())
+        entries = [kind(part.strip()) for part in (text or "").split(",") if part.strip()]
     except (ValueError, KeyError) as error:
         raise UsageError(f"{option}: expected a list of {legal}, got {text!r}") from error
+    return tuple(dict.fromkeys(entries))
 
 
 @click.command()
@@ -38,27 +66,23 @@ def _list(text: str, option: str, legal: str, kind: Any) -> tuple[Any, ...]:
 )
 @click.option(
     "--freeze-axis",
-    default="yes",
-    show_default=True,
-    help="Domain classifier of dat frozen: yes, no or yes,no.",
+    metavar="LIST",
+    help="Domain classifier of dat frozen: yes, no or yes,no.  [default: as --freeze]",
 )
 @click.option(
     "--e2h-axis",
-    default="0",
-    show_default=True,
-    help="Easy-to-hard steps of dat, dB an epoch; 0 is off.",
+    metavar="LIST",
+    help="Easy-to-hard steps of dat, dB an epoch; 0 is off.  [default: as --e2h]",
 )
 @click.option(
     "--alpha-axis",
-    default="dann",
-    show_default=True,
-    help="Weight ramps of dat: dann, constant or both.",
+    metavar="LIST",
+    help="Weight ramps of dat: dann, constant or both.  [default: as --alpha]",
 )
 @click.option(
     "--lambda-axis",
-    default="auto",
-    show_default=True,
-    help="Weights of dat; auto is the loss form's own.",
+    metavar="LIST",
+    help="Weights of dat; auto is the loss form's own.  [default: as --lambda]",
 )
 @click.option("--seeds", default="0", show_default=True, help="Seeds.")
 @click.option(
@@ -69,7 +93,7 @@ def _list(text: str, option: str, legal: str, kind: Any) -> tuple[Any, ...]:
     help="Cells trained at a time.",
 )
 @click.option("--list", "only_list", is_flag=True, help="List the cells; train nothing.")
-@run_options
+@run_options(*get_args(Method))
 def grid(**values: Any) -> None:
     """Train and evaluate every combination of methods and axes, and print one table.
 
@@ -78,38 +102,26 @@ def grid(**values: Any) -> None:
     """
     if not values["shards"]:
         raise UsageError("--shards: expected the folder of a suite, got nothing")
+    given = {
+        axis: read_list(values[axis], f"--{axis.replace('_', '-')}", legal, kind)
+        for axis, (legal, kind) in _AXES.items()
+    }
     axes = Axes(
-        methods=_list(values["methods"], "--methods", "methods", str),
-        noises=_list(values["noises"], "--noises", "1, 2 and 4", int),
-        freeze=_list(
-            values["freeze_axis"],
-            "--freeze-axis",
-            "yes and no",
-            {"yes": True, "no": False}.__getitem__,
-        ),
-        e2h=_list(values["e2h_axis"], "--e2h-axis", "numbers", float),
-        alpha=_list(
-            values["alpha_axis"],
-            "--alpha-axis",
-            "dann and constant",
-            {"dann": "dann", "constant": "constant"}.__getitem__,
-        ),
-        weights=_list(
-            values["lambda_axis"],
-            "--lambda-axis",
-            "numbers or auto",
-            lambda t: math.nan if t == "auto" else float(t),
-        ),
-        seeds=_list(values["seeds"], "--seeds", "numbers", int),
+        methods=given["methods"],
+        noises=given["noises"],
+        freeze=given["freeze_axis"],
+        e2h=given["e2h_axis"],
+        alpha=given["alpha_axis"],
+        weights=given["lambda_axis"],
+        seeds=given["seeds"],
     )
-    base = {method: make_config(method, values)[0] for method in METHODS}  # type: ignore[arg-type]
-    found = list(cells(axes, base))
+    found = cells(axes, {method: make_config(method, values)[0] for method in get_args(Method)})
     if values["only_list"]:
         click.echo("\n".join(cell.name for cell in found))
         return
-    system = make_config("dat", values)[1]
-    out: Path = values["out"]
-    run_grid(found, values["shards"], out, system, jobs=values["cell_jobs"])
-    comparison, written = write_report([str(out / cell.name) for cell in found], str(out / "table"))
+    system, out = make_config("dat", values)[1], values["out"]
+    suite = Suite(values["shards"], values["sets"], values["overwrite"])
+    runs = run_grid(found, suite, out, system, jobs=values["cell_jobs"])
+    comparison, written = write_report(runs, str(out / "table"))
     click.echo(text_table(comparison))
     click.echo(f"{len(written)} files in {out / 'table'}")

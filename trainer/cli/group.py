@@ -62,7 +62,9 @@ class TrainGroup(click.Group):
             if ctx.params.get("debug"):
                 raise
             kind = type(error).__name__
-            click.echo(f"train: unexpected {kind}: {error}; --debug shows where", err=True)
+            click.echo(
+                f"train: unexpected {kind}: {error}; 'train --debug …' shows where", err=True
+            )
             ctx.exit(1)
 
 

@@ -37,7 +37,7 @@ def _train(method: Method, values: dict[str, Any]) -> None:
 
 
 @click.command()
-@run_options
+@run_options("dat")
 @click.option("--stage", type=click.IntRange(1, 3), help="Train this stage only.")
 @click.option(
     "--init",
@@ -51,49 +51,49 @@ def dat(**values: Any) -> None:
 
 
 @click.command()
-@run_options
+@run_options("baseline")
 def baseline(**values: Any) -> None:
     """Train on the clean source half alone."""
     _train("baseline", values)
 
 
 @click.command()
-@run_options
+@run_options("supervised")
 def supervised(**values: Any) -> None:
     """Train on the clean source half and the noisy target half, both with tags."""
     _train("supervised", values)
 
 
 @click.command("full-clean")
-@run_options
+@run_options("full-clean")
 def full_clean(**values: Any) -> None:
     """Train on both halves clean, with tags: what more labels alone give."""
     _train("full-clean", values)
 
 
 @click.command("labelled-noise")
-@run_options
+@run_options("labelled-noise")
 def labelled_noise(**values: Any) -> None:
     """Train on the source half, clean or noisy by a coin, with tags."""
     _train("labelled-noise", values)
 
 
 @click.command()
-@run_options
+@run_options("adabn")
 def adabn(**values: Any) -> None:
     """Train the baseline, then take its BatchNorm statistics anew on noisy audio."""
     _train("adabn", values)
 
 
 @click.command()
-@run_options
+@run_options("consistency")
 def consistency(**values: Any) -> None:
     """Train on clean source audio and pull clean and noisy versions together."""
     _train("consistency", values)
 
 
 @click.command()
-@run_options
+@run_options("robust")
 def robust(**values: Any) -> None:
     """Train the recipe that we recommend (docs/decisions/0006-robust.md)."""
     _train("robust", values)

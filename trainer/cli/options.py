@@ -1,16 +1,15 @@
 """The options of a run: every hyper-parameter of the config dataclasses, with their defaults.
 
-An option that is not given takes the preset's value, so the defaults shown are those of
-``--preset thesis`` for ``dat``.
+An option that is not given takes the preset's value; the defaults shown are those of ``--preset
+thesis`` for the command's method. A command has the options that its method uses, and no others.
 """
 
 from __future__ import annotations
 
 import re
-import tomllib
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -18,7 +17,9 @@ from typing import Any, Final, TypeVar
 import click
 
 from manifests.errors import UsageError
+from trainer.cli.config_file import load_config_file
 from trainer.config import (
+    METHODS,
     PRESETS,
     DomainConfig,
     EncoderConfig,
@@ -56,6 +57,47 @@ NAMES: Final[dict[tuple[str, str], str]] = {
 }
 
 
+_PAIRED: Final = ("consistency", "robust")
+_ADVERSARY: Final = (
+    "lambda_dom", "alpha", "gamma", "freeze", "domain_loss", "refresh_every", "refresh_steps",
+)  # fmt: skip
+USED_BY: Final[dict[tuple[str, str], tuple[str, ...]]] = {
+    **{("domain", field.name): ("dat",) for field in fields(DomainConfig)},
+    **{("tagger", name): ("dat",) for name in _ADVERSARY},
+    ("tagger", "consistency"): ("dat", *_PAIRED),
+    ("tagger", "consistency_weight"): ("dat", *_PAIRED),
+    ("tagger", "labelled_noise"): ("dat", *_PAIRED),
+    ("tagger", "pairs"): _PAIRED,
+    ("snr", "e2h_db_per_epoch"): ("dat", "supervised", "labelled-noise", *_PAIRED),
+    ("snr", "e2h_mode"): ("dat", "supervised", "labelled-noise", *_PAIRED),
+}
+"""Methods that use a field; all of them use one that is not here."""
+
+_POSITIVE: Final = click.FloatRange(0, min_open=True)
+RANGES: Final[dict[str, click.IntRange | click.FloatRange]] = {
+    "width": click.FloatRange(0, 16, min_open=True),
+    "level_dbfs": click.FloatRange(-90, 0),
+    "epochs": click.IntRange(1),
+    "batch_size": click.IntRange(1),
+    "encoder.batch_size": click.IntRange(2),
+    "validations": click.IntRange(1),
+    "lr": _POSITIVE,
+    "temperature": _POSITIVE,
+    "gamma": _POSITIVE,
+    "encoder_lr_scale": click.FloatRange(0),
+    "lambda_dom": click.FloatRange(0),
+    "consistency_weight": click.FloatRange(0),
+    "e2h_db_per_epoch": click.FloatRange(0),
+    "dropout": click.FloatRange(0, 1, max_open=True),
+    "refresh_every": click.IntRange(0),
+    "refresh_steps": click.IntRange(1),
+    "valid_limit": click.IntRange(0),
+    "workers": click.IntRange(0),
+    "threads": click.IntRange(0),
+}
+"""Legal values by field, or by section and field."""
+
+
 def parameter_name(section: str, field: str) -> str:
     """Return the click parameter of a config field."""
     return f"{section}__{field}"
@@ -85,53 +127,45 @@ def _choices(annotation: Any) -> list[str]:
     return []
 
 
-def _kind(annotation: Any) -> Any:
+def _kind(section: str, field: str, annotation: Any) -> Any:
+    if found := RANGES.get(f"{section}.{field}") or RANGES.get(field):
+        return found
     if choices := _choices(annotation):
         return click.Choice(choices)
-    if annotation in (int, float, str):
-        return annotation
-    if annotation == tuple[int, ...]:
-        return str
-    return float  # float | None
+    return annotation if annotation in (int, float) else str
 
 
-def _config_options() -> Iterator[Callable[[Command], Command]]:
+def _shown(option: str, value: Any) -> str:
+    """Return a default as a user would write it."""
+    if value is None:
+        return "by the loss' form"
+    if isinstance(value, bool):
+        on, _, off = option.partition("/")
+        return on if value else off
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def uses(method: str, section: str, field: str) -> bool:
+    """Tell whether a method uses a config field."""
+    return method in USED_BY.get((section, field), METHODS)
+
+
+def _config_options(methods: Collection[Method]) -> Iterator[Callable[[Command], Command]]:
+    shown = preset_config("thesis", next(iter(methods)))
     for section, (config_class, _) in SECTIONS.items():
         helps = attribute_helps(config_class)
         hints = typing.get_type_hints(config_class)
+        defaults = SystemConfig() if section == "system" else getattr(shown, section)
         for field in fields(config_class):
-            default = field.default
-            if isinstance(default, tuple):
-                default = ",".join(str(value) for value in default)
-            shown = "by the loss' form" if default is None else default
-            help_text = f"{helps[field.name][0].upper()}{helps[field.name][1:]}  [default: {shown}]"
+            if not any(uses(method, section, field.name) for method in methods):
+                continue
+            option, text = option_name(section, field.name), helps[field.name]
+            default = _shown(option, getattr(defaults, field.name))
+            help_text = f"{text[0].upper()}{text[1:]}  [default: {default}]"
             settings: dict[str, Any] = {"default": None, "help": help_text}
             if hints[field.name] is not bool:
-                settings["type"] = _kind(hints[field.name])
-            names = (option_name(section, field.name), parameter_name(section, field.name))
-            yield click.option(*names, **settings)
-
-
-def _load_config(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
-    """Read a TOML file of option values; options on the command line win."""
-    if value is None:
-        return
-    try:
-        record = tomllib.loads(Path(value).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"--config {value}: expected a TOML file: {error}") from error
-    by_option = {
-        name.lstrip("-"): parameter.name or ""
-        for parameter in ctx.command.params
-        for name in parameter.opts
-    }
-    defaults = {}
-    for key, given in record.items():
-        name = by_option.get(key.replace("_", "-"))
-        if not name:
-            raise UsageError(f"--config {value}: unknown option {key!r}; see --help for the names")
-        defaults[name] = given
-    ctx.default_map = {**(ctx.default_map or {}), **defaults}
+                settings["type"] = _kind(section, field.name, hints[field.name])
+            yield click.option(option, parameter_name(section, field.name), **settings)
 
 
 # fmt: off
@@ -145,39 +179,70 @@ def shards_options(command: Command) -> Command:
     return command
 
 
-def run_options(command: Command) -> Command:
-    """Add all options of a training command."""
+def run_options(*methods: Method) -> Callable[[Command], Command]:
+    """Return a decorator that adds all options of a training command.
+
+    Args:
+        methods: what the command trains; several for ``train grid``, which has seeds and encoders
+            of its own.
+    """
     options = [
         click.option("--out", required=True, type=click.Path(path_type=Path), metavar="RUN", help="Folder of the run; a run that is there goes on."),
-        click.option("--encoder", "encoder_from", metavar="RUN|CKPT|random", help="Take stage 1 from here instead of training it."),
         click.option("--preset", type=click.Choice(list(PRESETS)), default="thesis", show_default=True, help="Values laid over the defaults."),
-        click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of initialisation, order, crops and SNRs."),
-        click.option("--extra-target", is_flag=True, help="Also take the unlabelled targets of the set extra-target (the paper's b)."),
         click.option("--overwrite", is_flag=True, help="Remove a run of another configuration."),
-        click.option("--resume", is_flag=True, help="Go on with a run; it must be there."),
         click.option("--config", metavar="FILE", is_eager=True, expose_value=False, callback=_load_config, help="TOML file with option values by the same names; the command line wins."),
-        *_config_options(),
     ]
-    for option in reversed(options):
-        command = option(command)
-    return shards_options(command)
+    if len(methods) == 1:
+        options[1:1] = [
+            click.option("--encoder", "encoder_from", metavar="RUN|CKPT" if methods == ("dat",) else "RUN|CKPT|random", help="Take stage 1 from here instead of training it."),
+            click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Seed of initialisation, order, crops and SNRs."),
+            click.option("--resume", is_flag=True, help="Go on with a run; it must be there."),
+        ]
+    if "dat" in methods:
+        options.append(click.option("--extra-target", is_flag=True, help="Also take the unlabelled targets of the set extra-target (the paper's b)."))
+    options += _config_options(methods)
+
+    def add(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return shards_options(command)
+
+    return add
 
 
 # fmt: on
+def _load_config(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    """Read a TOML file of option values; options on the command line win.
+
+    Options of other methods' commands are passed over, so that one file serves all.
+    """
+    if value is None:
+        return
+    elsewhere = {"stage", "init", "encoder", "seed", "resume", "extra-target"}
+    for section, (config_class, _prefix) in SECTIONS.items():
+        for field in fields(config_class):
+            elsewhere.add(option_name(section, field.name).partition("/")[0].lstrip("-"))
+    found = load_config_file(value, ctx.command, elsewhere)
+    ctx.default_map = {**(ctx.default_map or {}), **found}
+
+
 def make_config(method: Method, values: dict[str, Any]) -> tuple[TrainConfig, SystemConfig]:
     """Return the configs of a run: preset, then the options that were given.
+
+    Options that the method does not use change nothing.
 
     Raises:
         UsageError: a value that does not parse.
     """
-    config = preset_config(values["preset"], method, values["seed"])
-    config = replace(config, extra_target=values["extra_target"])
+    config = preset_config(values["preset"], method, values.get("seed", 0))
+    config = replace(config, extra_target=method == "dat" and values.get("extra_target", False))
     system = SystemConfig()
     for section in SECTIONS:
         given = {
             field.name: values[parameter_name(section, field.name)]
             for field in fields(SECTIONS[section][0])
             if values.get(parameter_name(section, field.name)) is not None
+            and uses(method, section, field.name)
         }
         if "hidden" in given:
             given["hidden"] = _sizes(given["hidden"])
@@ -190,8 +255,11 @@ def make_config(method: Method, values: dict[str, Any]) -> tuple[TrainConfig, Sy
 
 def _sizes(text: str) -> tuple[int, ...]:
     try:
-        return tuple(int(part) for part in text.split(",") if part)
-    except ValueError as error:
+        sizes = tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        sizes = (0,)
+    if any(size < 1 for size in sizes):
         raise UsageError(
-            f"--classifier-hidden: expected sizes such as 100 or 1024,1024: {text}"
-        ) from error
+            f"--classifier-hidden: expected sizes such as 100 or 1024,1024, got {text!r}"
+        )
+    return sizes

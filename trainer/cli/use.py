@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import numpy as np
+from numpy.typing import NDArray
 
 from manifests.audio import DECODERS
-from manifests.errors import ManifestError
+from manifests.errors import ManifestError, UsageError
 from trainer.compute import open_compute
 from trainer.config import SystemConfig
-from trainer.tagger import file_chunks, load_tagger
+from trainer.tagger import Tagger, file_chunks, load_tagger, predict_chunks, write_arrays
 
 _CHECKPOINT = click.option(
     "--checkpoint",
@@ -63,25 +65,17 @@ def tag(
     the others are tagged; exit status 1 where there was one.
     """
     tagger = load_tagger(checkpoint)
-    results, failed = {}, False
-    with open_compute(SystemConfig(device=device)) as compute:
-        predict = tagger.predict(compute.device)
-        for url in audio:
-            try:
-                probabilities, _ = predict(file_chunks(url, tagger, decoder))
-            except ManifestError as error:
-                click.echo(f"train: {error}", err=True)
-                failed = True
-                continue
-            scores = probabilities.mean(axis=0)
-            order = np.argsort(-scores)
-            results[url] = {tagger.tags[i]: round(float(scores[i]), 4) for i in order}
+    results = {}
+    for url, probabilities, _ in _predicted(audio, tagger, decoder, device):
+        scores = probabilities.mean(axis=0)
+        found = {tagger.tags[i]: round(float(scores[i]), 4) for i in np.argsort(-scores)}
+        results[url] = found
+        if not as_json:
+            shown = ", ".join(f"{name} {score:.2f}" for name, score in list(found.items())[:top])
+            click.echo(f"{url}: {shown}")
     if as_json:
         click.echo(json.dumps(results, indent=1))
-    for url, found in {} if as_json else results.items():
-        shown = ", ".join(f"{name} {score:.2f}" for name, score in list(found.items())[:top])
-        click.echo(f"{url}: {shown}")
-    if failed:
+    if len(results) < len(set(audio)):
         ctx.exit(1)
 
 
@@ -92,14 +86,17 @@ def tag(
     "-o",
     "--output",
     required=True,
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
     help="NumPy archive (.npz): an array per file.",
 )
 @click.option("--per-chunk", is_flag=True, help="One embedding per chunk instead of their mean.")
 @_DECODER
 @_DEVICE
+@click.pass_context
 def embed(
+    ctx: click.Context,
+    /,
     audio: tuple[str, ...],
     checkpoint: Path,
     output: Path,
@@ -107,15 +104,34 @@ def embed(
     decoder: str,
     device: str,
 ) -> None:
-    """Write the encoder's embeddings of audio files of any length and rate."""
+    """Write the encoder's embeddings of audio files of any length and rate.
+
+    Files that cannot be read are named and left out; exit status 1 where there was one.
+    """
     tagger = load_tagger(checkpoint)
-    arrays = {}
+    arrays = {
+        url: embeddings if per_chunk else embeddings.mean(axis=0)
+        for url, _, embeddings in _predicted(audio, tagger, decoder, device)
+    }
+    if arrays:
+        write_arrays(output, arrays)
+        click.echo(f"{output}: {len(arrays)} files, {tagger.encoder.n_features} features")
+    if len(arrays) < len(set(audio)):
+        ctx.exit(1)
+
+
+def _predicted(
+    audio: tuple[str, ...], tagger: Tagger, decoder: str, device: str
+) -> Iterator[tuple[str, NDArray[np.float32], NDArray[np.float32]]]:
+    """Yield name, probabilities and embeddings of each file; name those that cannot be read."""
     with open_compute(SystemConfig(device=device)) as compute:
         predict = tagger.predict(compute.device)
-        for url in audio:
-            _, embeddings = predict(file_chunks(url, tagger, decoder))
-            arrays[url] = embeddings if per_chunk else embeddings.mean(axis=0)
-    with output.open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
-    size = next(iter(arrays.values())).shape[-1]
-    click.echo(f"{output}: {len(arrays)} files, {size} features")
+        for url in dict.fromkeys(audio):
+            try:
+                chunks = file_chunks(url, tagger, decoder)
+            except UsageError:  # an option that no file can be read with
+                raise
+            except ManifestError as error:
+                click.echo(f"train: {error}", err=True)
+                continue
+            yield url, *predict_chunks(predict, chunks)

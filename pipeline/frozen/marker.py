@@ -1,0 +1,89 @@
+"""``recipe.json`` of a set: which recipe it was frozen as or thawed from.
+
+An extra file beside the set's own, so format version 1 stays as it is; ``train evaluate`` reads
+``recipe_id`` from it and writes it into every score file. A recipe's header has the same name and
+the same field, so a recipe that carries its audio is such a set by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from manifests import store
+from manifests.canonical import canonical_json
+from manifests.errors import ManifestError
+from manifests.records import parse_json, row_builder
+from pipeline.frozen.recipe import RECIPE, is_recipe
+from pipeline.frozen.untrusted import read_bounded
+
+MARKER: Final = RECIPE
+_MAX_BYTES: Final = 4 << 20
+
+
+@dataclass(frozen=True)
+class Marker:
+    """What a set's ``recipe.json`` says.
+
+    Attributes:
+        recipe_id: id of the recipe.
+        name: name of the recipe.
+        n_examples: examples of the recipe; the set holds all of them or fewer.
+        accept: verdict up to which examples were taken: ``identical`` or ``1lsb``.
+        subset_id: id of the subset that was thawed; None for the whole recipe.
+        request_sha256: over recipe, options, tools and matched sources of a thaw; empty for the
+            set that was frozen.
+    """
+
+    recipe_id: str
+    name: str
+    n_examples: int
+    accept: str
+    subset_id: str | None
+    request_sha256: str
+
+
+def read_marker(url: str) -> Marker | None:
+    """Return what a set says of its recipe; None for a set that was never frozen or thawed.
+
+    Raises:
+        ManifestError: it is malformed.
+    """
+    if not store.exists(store.join(url, MARKER)):
+        return None
+    if is_recipe(url):  # a recipe that carries its audio
+        record = parse_json(read_bounded(url, MARKER, _MAX_BYTES), MARKER)
+        n_examples = int(record["counts"]["examples"])
+        return Marker(record["recipe_id"], record["name"], n_examples, "identical", None, "")
+    return row_builder(Marker)(parse_json(read_bounded(url, MARKER, _MAX_BYTES), MARKER))
+
+
+def marker_bytes(marker: Marker) -> bytes:
+    """Return the contents of a set's ``recipe.json``."""
+    return (canonical_json(marker) + "\n").encode()
+
+
+def mark_frozen(url: str, marker: Marker) -> None:
+    """Write the marker into the set that was frozen; one that says the same is left alone.
+
+    Raises:
+        ManifestError: the set says that it belongs to another recipe, or cannot be written.
+    """
+    check_unmarked(url, marker.recipe_id)
+    if read_marker(url) is None:
+        store.write_bytes(store.join(url, MARKER), marker_bytes(marker))
+
+
+def check_unmarked(url: str, recipe_id: str) -> None:
+    """Refuse a set that belongs to another recipe.
+
+    Raises:
+        ManifestError: it was thawed from another recipe, of which it holds a part.
+    """
+    known = read_marker(url)
+    if known is not None and known.recipe_id != recipe_id:
+        raise ManifestError(
+            f"{url}: expected a set of its own, got one thawed from {known.name} "
+            f"({known.recipe_id[:12]}…), of which it holds a part; share the part as a subset: "
+            "prep thaw --common-subset"
+        )

@@ -1,0 +1,136 @@
+"""Writing a recipe: all its files from rows and sources, the manifest last, and never over another.
+
+Everything is a function of the set, so that freezing it twice writes the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from manifests import store
+from manifests.canonical import canonical_json, pretty_json
+from manifests.errors import ManifestError
+from manifests.tables import write_table
+from pipeline.frozen.attribution import Attribution, attributions
+from pipeline.frozen.card import recipe_card
+from pipeline.frozen.croissant import recipe_croissant
+from pipeline.frozen.recipe import (
+    ATTRIBUTION,
+    CARD,
+    CHECKSUMS,
+    CROISSANT,
+    PLAN,
+    RECIPE,
+    RECIPE_FILES,
+    SKETCHES,
+    SOURCES,
+    TAGS,
+    Recipe,
+    read_manifest,
+)
+
+_OURS: Final = frozenset((*RECIPE_FILES, CHECKSUMS))
+
+
+def recipe_files(recipe: Recipe, others: Mapping[str, str]) -> dict[str, bytes]:
+    """Return the contents of all files of a recipe, the manifest last.
+
+    Args:
+        recipe: what to write.
+        others: SHA-256 of files that lie beside them (shards), by name.
+    """
+    sources = [recipe.sources[key] for key in sorted(recipe.sources)]
+    files = {
+        RECIPE: _line(recipe.header),
+        PLAN: b"".join(_line(row) for row in recipe.rows),
+        SOURCES: b"".join(_line(source) for source in sources),
+        SKETCHES: b"".join(_line(row) for row in recipe.sketches),
+        TAGS: recipe.tags_json,
+        ATTRIBUTION: _csv(attributions(recipe.rows, sources)),
+        CARD: recipe_card(recipe.header, recipe.config, recipe.rows, sources).encode(),
+    }
+    hashes = {**others, **{name: _sha256(data) for name, data in files.items()}}
+    metadata = recipe_croissant(recipe.header, recipe.config, sources, hashes)
+    files[CROISSANT] = pretty_json(metadata).encode()
+    hashes[CROISSANT] = _sha256(files[CROISSANT])
+    lines = (f"{sha256}  {name}\n" for name, sha256 in sorted(hashes.items()))
+    files[CHECKSUMS] = "".join(lines).encode()
+    return files
+
+
+def _line(value: object) -> bytes:
+    return (canonical_json(value) + "\n").encode()
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _csv(rows: Sequence[Attribution]) -> bytes:
+    """Return the bytes of a CSV file as ``write_table`` writes it, formulas disarmed."""
+    with tempfile.TemporaryDirectory(prefix="robust-tagger-") as folder:
+        path = Path(folder) / ATTRIBUTION
+        write_table(str(path), rows, Attribution)
+        return path.read_bytes()
+
+
+def check_target(url: str, files: Mapping[str, bytes]) -> bool:
+    """Return whether there is anything to write: False where this very recipe is there.
+
+    Raises:
+        ManifestError: the folder holds a recipe of other content, or something else.
+    """
+    names = [name for name in folder_names(url) if not name.startswith(".")]
+    if CHECKSUMS not in names:
+        foreign = [name for name in names if name not in _OURS and not _is_shard(name)]
+        if foreign:
+            raise ManifestError(
+                f"{url}: expected a new folder, found {', '.join(foreign[:3])}; choose another -o"
+            )
+        return True  # the manifest is written last: a freeze was interrupted
+    here = store.read_bytes(store.join(url, CHECKSUMS))
+    if here == files[CHECKSUMS]:
+        return False
+    raise ManifestError(_differs(url, files))
+
+
+def _differs(url: str, files: Mapping[str, bytes]) -> str:
+    """Say what a frozen recipe holds that this one does not."""
+    found = read_manifest(url)
+    ours = {name: _sha256(data) for name, data in files.items() if name != CHECKSUMS}
+    differ = sorted(
+        name for name in found.keys() | ours.keys() if found.get(name) != ours.get(name)
+    )
+    stem, _, version = url.rstrip("/").rpartition(".v")
+    return (
+        f"{url}: is frozen with other content ({', '.join(differ[:4])}); a frozen set does not "
+        f"change: write a change as {stem.rpartition('/')[2]}.v{int(version) + 1}"
+    )
+
+
+def _is_shard(name: str) -> bool:
+    return name.startswith("shard-") and name.endswith((".tar", ".json"))
+
+
+def folder_names(url: str) -> list[str]:
+    """Return the names of files and folders directly in a folder; empty where there is none.
+
+    Raises:
+        ManifestError: it is a file.
+    """
+    if not store.is_local(url):
+        return store.list_names(url)
+    path = store.local_path(url)
+    if path.exists() and not path.is_dir():
+        raise ManifestError(f"{url}: expected a folder, got a file; choose another -o")
+    return sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
+
+
+def write_files(url: str, files: Mapping[str, bytes]) -> None:
+    """Write the files of a recipe, ``manifest-sha256.txt`` last: it marks the recipe as whole."""
+    for name in sorted(files, key=lambda name: name == CHECKSUMS):
+        store.write_bytes(store.join(url, name), files[name])

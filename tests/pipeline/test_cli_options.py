@@ -1,0 +1,228 @@
+"""Option values: SNRs, numbers of noises, config files, what does not fit together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prep_runner import Ran, run_prep
+from tiny_corpora import Corpora
+
+from manifests.errors import UsageError
+from pipeline.cli.options import parse_noise_counts, parse_snrs
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["10"], (10.0,)),
+        (["-10"], (-10.0,)),
+        (["10", "5", "0", "-5"], (10.0, 5.0, 0.0, -5.0)),
+        (["10,-10"], (10.0, -10.0)),
+        (["10:-10:-5"], (10.0, 5.0, 0.0, -5.0, -10.0)),
+        (["-10:10:10"], (-10.0, 0.0, 10.0)),
+        (["0:1:0.25"], (0.0, 0.25, 0.5, 0.75, 1.0)),
+        (["0:0.3:0.1"], (0.0, 0.1, 0.2, 0.3)),
+        (["5:5:1"], (5.0,)),
+        (["10:0:-4"], (10.0, 6.0, 2.0)),
+        (["20", "10:0:-5"], (20.0, 10.0, 5.0, 0.0)),
+        (["2.5"], (2.5,)),
+        (["1e1"], (10.0,)),
+        (["-0"], (0.0,)),
+    ],
+)
+def test_snrs(values: list[str], expected: tuple[float, ...]) -> None:
+    found = parse_snrs(values)
+    assert found == expected and not any(str(snr) == "-0.0" for snr in found)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "loud", "10dB", "1:2", "1:2:3:4", "10:-10:5", "0:10:0", "10::5", "nan", "inf", "0:inf:5",
+     "nan:10:1", "0:1000:1", "10;5", "0:1:1e-9"],
+)  # fmt: skip
+def test_what_is_no_snr(value: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_snrs([value])
+    expected = "--snr: expected dB or START:STOP:STEP, e.g. 10:-10:-5, got"
+    assert str(caught.value).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("1", (1,)), ("4", (4,)), ("1,2,4", (1, 2, 4)), ("4,1", (4, 1))]
+)
+def test_noise_counts(value: str, expected: tuple[int, ...]) -> None:
+    assert parse_noise_counts(value) == expected
+
+
+@pytest.mark.parametrize("value", ["", "3", "1,3", "two", "1,1", "1,,2", "-1", "1.0"])
+def test_what_is_no_noise_count(value: str) -> None:
+    with pytest.raises(UsageError, match="--noises: expected 1, 2 or 4, or a list such as 1,2,4"):
+        parse_noise_counts(value)
+
+
+def plan(corpora: Corpora, *arguments: object) -> Ran:
+    sources = ("--music", f"folder={corpora.music}", "--noise", f"folder={corpora.noise}")
+    return run_prep("plan", *sources, "--jobs", 1, "--json", *arguments)
+
+
+def config_of(ran: Ran) -> dict[str, Any]:
+    assert ran.status == 0, ran.err
+    (found,) = ran.record["sets"]
+    config: dict[str, Any] = found["config"]
+    return config
+
+
+def test_snrs_as_they_are_typed(corpora: Corpora) -> None:
+    for arguments in (("--snr", "10:-10:-10"), ("--snr", "10", "--snr", "0", "--snr", "-10"),
+                      ("--snr=10", "--snr=0", "--snr=-10")):  # fmt: skip
+        assert config_of(plan(corpora, *arguments))["snrs_db"] == [10, 0, -10]
+
+
+def test_noise_split_follows_the_split(corpora: Corpora) -> None:
+    config = config_of(plan(corpora, "--split", "test"))
+    assert (config["split"], config["noise_split"]) == ("test", "test")
+    config = config_of(plan(corpora, "--split", "test", "--noise-split", "train"))
+    assert config["noise_split"] == "train"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--noises", "1,2"), "--noises: expected one of 1, 2, 4 without --suite"),
+        (("--noises", "3"), "--noises: expected 1, 2 or 4, or a list such as 1,2,4, got 3"),
+        (("--snr", "a"), "--snr: expected dB or START:STOP:STEP"),
+        (("--snr", "5", "--snr", "5"), "--snr: expected different values"),
+        (("--snr", "70"), "--snr: expected -60 to 60 dB"),
+        (("--snr", "0.001"), "--snr: expected at most two decimals"),
+        (("--excerpt-s", "1"), "--excerpt-s: expected auto, whole or at least 2.678 seconds"),
+        (("--band-limit", "8khz"), "--band-limit: expected auto, off or 1000 to 11025 Hz"),
+        (("--scheduler", "tcp://x:1"), "--scheduler tcp://x:1: expected --engine dask beside it"),
+        (("--suite", "thesis", "--split", "test"), "--split: fixed by --suite; leave it out"),
+        (("--suite", "thesis", "--snr", "0", "--name", "x"), "--name, --snr: fixed by --suite"),
+        (("--suite", "thesis"), "--suite thesis: no set can be built: pretrain-train: needs"),
+        (("--noise", "none"), "--noise none: expected no other --noise beside it"),
+        (("--noise", "folder=/x"), "--noise: folder is given twice"),
+        (("--music", "folder"), "--music: expected NAME=DIR, e.g. mtat=/data/mtat, got 'folder'"),
+        (("--music", "mtta=/x"), "mtta: expected a corpus, one of mtat, mtg-jamendo, audioset,"),
+        (("--music", "musan=/x"), "--music musan: expected a music corpus; musan is noise"),
+        (("--noise", "mtat=/x"), "--noise mtat: expected a noise corpus; mtat is music"),
+        (("--noise", "musan=/does/not/exist"), "--noise musan=/does/not/exist: no such folder"),
+        (("--metadata", "mtat=/x"), "--metadata mtat: expected a corpus of --music or --noise"),
+        (("--tags", "top50"), "--tags top50: expected a corpus that has it (mtat, mtg-jamendo)"),
+        (("--tags", "no-such-file"), "--tags no-such-file: expected top50, thesis, all or a file"),
+        (("--drop-tag", "guitr"), "--drop-tag guitr: expected a tag of the corpus, got none; near"),
+    ],
+)  # fmt: skip
+def test_wrong_use_is_one_line_and_exit_status_2(
+    corpora: Corpora, arguments: tuple[str, ...], message: str
+) -> None:
+    ran = plan(corpora, *arguments)
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.error.startswith(f"prep: {message}"), ran.err
+    assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--jobs", "0"), ("--limit", "0"), ("--seed", "-1"), ("--codec", "mp3"), ("--split", "dev"),
+     ("--engine", "ray"), ("--suite", "none"), ("--max-reject-percent", "101"), ("--nonsense",),
+     ("--resampler", "fast"), ("--examples-per-shard", "many")],
+)  # fmt: skip
+def test_values_that_click_refuses(corpora: Corpora, arguments: tuple[str, ...]) -> None:
+    ran = plan(corpora, *arguments)
+    assert ran.status == 2 and arguments[0] in ran.err and "Traceback" not in ran.err
+
+
+def write_config(folder: Path, text: str) -> Path:
+    path = folder / "prep.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_config_file_gives_options_by_their_names(corpora: Corpora, tmp_path: Path) -> None:
+    path = write_config(
+        tmp_path,
+        f"""
+        music = "folder={corpora.music}"
+        noise = ["folder={corpora.noise}"]
+        snr = [10, -2.5]
+        noises = 2
+        examples-per-shard = 5
+        excerpt_s = 2.7
+        keep-dc = true
+        drop-tag = ["slow"]
+        seed = 3
+        jobs = 1
+        json = true
+        """,
+    )
+    config = config_of(run_prep("plan", "--config", path))
+    assert config["snrs_db"] == [10, -2.5] and config["noises"] == 2 and config["keep_dc"] is True
+    assert (config["examples_per_shard"], config["excerpt_s"], config["seed"]) == (5, "2.7", 3)
+    assert config["tag_options"]["drop"] == ["slow"]
+
+
+def test_the_command_line_wins_over_the_config_file(corpora: Corpora, tmp_path: Path) -> None:
+    path = write_config(tmp_path, "seed = 3\ncodec = 'wav'\nsnr = ['0']")
+    config = config_of(plan(corpora, "--config", path, "--seed", 4, "--snr", 5))
+    assert (config["seed"], config["codec"], config["snrs_db"]) == (4, "wav", [5])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sead = 3", "expected names of options as --help shows them, got 'sead'"),
+        ("[build]\nseed = 3", "expected names of options as --help shows them, got 'build'"),
+        ("config = 'x'", "expected names of options as --help shows them, got 'config'"),
+        ("seed = {a = 1}", "seed: expected a value, got {'a': 1}"),
+        ("seed = true", "seed: expected a value, got True"),
+        ("keep-dc = 'yes'", "keep-dc: expected true or false, got 'yes'"),
+        ("seed = ", "expected a TOML file: Invalid value"),
+    ],
+)
+def test_a_config_file_that_is_wrong(
+    corpora: Corpora, tmp_path: Path, text: str, message: str
+) -> None:
+    path = write_config(tmp_path, text)
+    ran = plan(corpora, "--config", path)
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.error.startswith(f"prep: --config {path}: {message}"), ran.err
+
+
+def test_values_of_a_config_file_are_checked_like_options(corpora: Corpora, tmp_path: Path) -> None:
+    ran = plan(corpora, "--config", write_config(tmp_path, "codec = 'mp3'"))
+    assert ran.status == 2 and "'mp3' is not one of 'flac', 'wav'" in ran.err
+    ran = plan(corpora, "--config", write_config(tmp_path, "suite = 'thesis'\nsplit = 'test'"))
+    assert ran.status == 2 and "--split: fixed by --suite" in ran.err
+
+
+def test_a_config_file_that_is_not_there(corpora: Corpora, tmp_path: Path) -> None:
+    ran = plan(corpora, "--config", tmp_path / "no.toml")
+    assert ran.status == 2 and "no.toml: expected a TOML file: [Errno 2]" in ran.error
+    (tmp_path / "latin.toml").write_bytes(b"name = '\xe9'")
+    ran = plan(corpora, "--config", tmp_path / "latin.toml")
+    assert ran.status == 2 and "latin.toml: expected a TOML file: 'utf-8' codec" in ran.error
+
+
+def test_home_folders_are_expanded_where_shells_do_not(
+    corpora: Corpora, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "music").symlink_to(corpora.music)
+    (tmp_path / "noise").symlink_to(corpora.noise)
+    (tmp_path / "tags.txt").write_text("piano\n")
+    (tmp_path / "table.csv").write_text((corpora.music / "metadata.csv").read_text())
+    path = write_config(
+        tmp_path,
+        "music = 'folder=~/music'\nnoise = 'folder=~/noise'\ntags = '~/tags.txt'\n"
+        "folder-csv = '~/table.csv'\n",
+    )
+    # the table is for music; the noise folder's files are not in it
+    ran = run_prep("plan", "--config", "~/prep.toml", "--noise", "musan=~/noise", "--json")
+    assert ran.status == 1 and "musan: expected files such as noise/free-sound" in ran.error
+    text = path.read_text().replace("folder-csv = '~/table.csv'\n", "")
+    path.write_text(text)
+    found = run_prep("plan", "--config", "~/prep.toml", "--jobs", 1, "--json")
+    assert found.record["sets"][0]["tags"]["names"] == ["piano"]

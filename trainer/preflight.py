@@ -1,0 +1,70 @@
+"""What can be known to fail is said before the first step, not after days of stage 1."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from manifests.errors import ManifestError
+from manifests.rows import SOURCE
+from trainer.comparisons import comparison_parts
+from trainer.compute import Compute
+from trainer.config import TrainConfig
+from trainer.data import Loader
+from trainer.data.snr import SnrAt
+from trainer.loaders import open_loader, open_loaders
+from trainer.roles import Roles
+from trainer.snr_schedule import constant, easy_to_hard
+from trainer.stage1_encoder import ContrastiveValidation, encoder_parts
+from trainer.stage2_domain import DomainValidation, domain_parts
+from trainer.stage3_dat import dat_parts
+from trainer.validation import TagValidation
+
+
+def check_run(config: TrainConfig, roles: Roles, compute: Compute, stages: Collection[int]) -> None:
+    """Check sets, SNRs and batch sizes of the stages to come; nothing is decoded.
+
+    Args:
+        config: what will be trained.
+        roles: sets by role.
+        compute: rank and ranks.
+        stages: which of 1 (encoder), 2 (domain classifier) and 3 (tagger) will be trained.
+
+    Raises:
+        UsageError: a role is missing, a half has too few examples for a batch, or SNRs cannot be
+            heard.
+        ManifestError: a set is damaged, or those for training and validation do not fit together.
+    """
+    if 1 in stages:
+        parts = encoder_parts(roles, config)
+        loader = open_loader(parts, config.encoder.batch_size, config, compute)
+        loader.check_snr(constant(config.snr)(0))
+        ContrastiveValidation(roles, config)
+    if 2 in stages:
+        halves = domain_parts(roles, config)
+        loaders = open_loaders(halves, config.domain.batch_size, config, compute)
+        steps = loaders[SOURCE].steps_per_epoch
+        _check_snrs(loaders, easy_to_hard(config.snr, steps, easy="low"), config.domain.epochs)
+        DomainValidation(roles, config)
+    if 3 in stages:
+        halves = (dat_parts if config.method == "dat" else comparison_parts)(roles, config)
+        loaders = open_loaders(halves, config.tagger.batch_size, config, compute)
+        steps = loaders[SOURCE].steps_per_epoch
+        _check_snrs(loaders, easy_to_hard(config.snr, steps, easy="high"), config.tagger.epochs)
+        _check_tags(config, roles)
+
+
+def _check_snrs(loaders: Mapping[str, Loader], snr: SnrAt, epochs: int) -> None:
+    """Check the first and the last step: ranges only widen or slide from one to the other."""
+    for loader in loaders.values():
+        for step in (0, epochs * loader.steps_per_epoch - 1):
+            loader.check_snr(snr(step))
+
+
+def _check_tags(config: TrainConfig, roles: Roles) -> None:
+    tags = roles.open("train").index.tags
+    if not tags:
+        raise ManifestError(
+            f"{roles.urls['train']}: expected a training set with tags, got none; build it with "
+            "--tags"
+        )
+    TagValidation(roles.open("valid"), tags, limit=config.tagger.valid_limit)
