@@ -14,6 +14,7 @@ from pipeline.cli.options import (
     parse_noise_counts,
     parse_snrs,
 )
+from pipeline.cli.spec_options import stop_at_leaks, with_spec
 from pipeline.config import DEFAULT_SNRS_DB, RunOptions, SetConfig
 from pipeline.corpora import CORPORA
 from pipeline.planned import Plan
@@ -35,6 +36,7 @@ class Request:
     noise_counts: tuple[int, ...]
     suite: str | None
     explicit: frozenset[str] = frozenset()
+    forbid_leaks: bool = False
 
 
 def make_request(values: Mapping[str, Any], explicit: set[str]) -> Request:
@@ -47,6 +49,8 @@ def make_request(values: Mapping[str, Any], explicit: set[str]) -> Request:
     Raises:
         UsageError: options that do not fit together.
     """
+    if values.get("spec"):
+        values, explicit = with_spec(values, explicit)
     options = {o.name for module in CORPORA.values() for o in module.OPTIONS}
     given = {n: values[n] for n in options if values.get(n) not in (None, ())}
     given |= {n: expanded(path) for n, path in given.items() if n.endswith(("_file", "_csv"))}
@@ -79,7 +83,8 @@ def make_request(values: Mapping[str, Any], explicit: set[str]) -> Request:
         drop=tuple(values["drop_tag"]),
     )
     config, run_options = SetConfig(**named), RunOptions(**run)
-    return Request(sources, config, tags, run_options, counts, suite, frozenset(explicit))
+    leaks = bool(values.get("forbid_leaks"))
+    return Request(sources, config, tags, run_options, counts, suite, frozenset(explicit), leaks)
 
 
 def _check_suite_options(explicit: set[str]) -> None:
@@ -107,6 +112,8 @@ def make_plans(
 
     The role of a single set is empty.
     """
+    if request.forbid_leaks:
+        stop_at_leaks(request.sources, request.config.decoder, request.run, reporter)
     if request.suite is None:
         plan = plan_single(
             request.config, request.sources, request.tag_filter, request.run, reporter

@@ -10,6 +10,7 @@ import click
 from manifests.audio import CODECS
 from manifests.resample import RESAMPLERS
 from pipeline.cli.options import config_file, config_option, decoder, metadata, run_options
+from pipeline.cli.spec_options import forbid_leaks, spec_option
 from pipeline.corpora import CORPORA
 
 _MUSIC = ", ".join(name for name, module in CORPORA.items() if "music" in module.ROLE)
@@ -61,6 +62,8 @@ set_options: Sequence[Any] = (
     config_option("--examples-per-shard", type=click.IntRange(1), help="Examples in each shard."),
     config_option("--limit", type=click.IntRange(1), help="Keep N examples: a true subset of the whole set."),
     config_option("--name", default="", show_default=False, help="Name of the set in its index.  [default: from corpora and split]"),
+    spec_option,
+    forbid_leaks,
     *corpus_options,
     *run_options,
     config_option("--max-reject-percent", type=click.FloatRange(0, 100), help="Stop before rendering where more of a corpus is unusable, percent."),

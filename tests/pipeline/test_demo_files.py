@@ -179,7 +179,7 @@ def test_readers_list_the_corpora_by_their_metadata(tmp_path: Path) -> None:
     plans = small_plans(0)
     write_corpora(plans, tmp_path, seed=0)
     expected = {
-        "mtat": {"train": 179, "valid": 30, "test": 79},
+        "mtat": {"train": 299, "valid": 42, "test": 109},
         "mtg-jamendo": {"train": 47, "valid": 6, "test": 6},
     }
     for name, counts in expected.items():

@@ -1,0 +1,305 @@
+"""Two gloo processes train as one process does that runs both half-batches after each other."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import logging
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_sets import write_set
+from tiny_suite import (
+    COMPARISON,
+    DAT,
+    RUNGS_DB,
+    SAMPLES,
+    assert_same_weights,
+    start,
+    values,
+    weights,
+)
+from torch import nn
+
+from trainer.compute import Compute, prepared
+from trainer.config import ModelConfig, SystemConfig, TagConfig, TrainConfig
+from trainer.data import Batch, Loader
+from trainer.loaders import open_loader
+from trainer.losses import nt_xent
+from trainer.models.freeze import freeze
+from trainer.models.heads import DomainClassifier, LabelPredictor, Projector
+from trainer.models.samplecnn import SampleCNN
+from trainer.roles import Roles, open_roles
+from trainer.runs.checkpoint import load_checkpoint
+from trainer.runs.distributed import World
+from trainer.runs.restore import load_weights
+from trainer.schedule import dann_alpha
+from trainer.stage1_encoder import encoder_parts
+from trainer.stage3_dat import Networks, dat_losses, dat_parts
+
+N_STEPS, WIDTH, BATCH = 20, 0.03, 8
+LOG_ALL = "import trainer.keeper as k; k.LOG_EVERY = 1"
+HALF_BATCH = (
+    "--encoder-batch-size", str(BATCH), "--batch-size", str(BATCH),
+    "--encoder-epochs", "10", "--epochs", "10", "--encoder-lr", "3e-4", "--lr", "3e-4",
+)  # fmt: skip
+MODEL = ModelConfig(width=WIDTH, input_level="rms")
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A set with 32 songs in each half: two steps an epoch of two ranks.
+
+    A batch of a few would not do: the smaller it is, the more BatchNorm enlarges rounding errors.
+    """
+    folder = tmp_path_factory.mktemp("large")
+    write_set(str(folder), n_songs=64, excerpts=1, n_samples=SAMPLES, snrs_db=RUNGS_DB, codec="wav")
+    return folder
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def start_ranks(arguments: Sequence[object], before: str = LOG_ALL) -> list[subprocess.Popen[str]]:
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    return [
+        start(arguments, before, RANK=str(rank), LOCAL_RANK=str(rank), **shared)
+        for rank in range(2)
+    ]
+
+
+def run_ranks(arguments: Sequence[object], before: str = LOG_ALL) -> list[str]:
+    ranks = start_ranks(arguments, before)
+    try:
+        outputs = [rank.communicate(timeout=120)[0] for rank in ranks]
+    finally:
+        for rank in ranks:
+            rank.kill()
+    assert [rank.returncode for rank in ranks] == [0, 0], "\n".join(outputs)
+    return outputs
+
+
+def computes() -> list[Compute]:
+    """What each of two ranks sees, without any other process."""
+    system = SystemConfig(workers=0)
+    return [Compute(torch.device("cpu"), World(rank, 2), system) for rank in range(2)]
+
+
+def halves(loaders: Sequence[Loader]) -> Iterator[tuple[Batch, ...]]:
+    return zip(*(loader.batches(0, N_STEPS) for loader in loaders), strict=True)
+
+
+class OwnStatistics:
+    """One network whose BatchNorm keeps running statistics for each half-batch."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.parts = {f"{name}.": p for name, p in module.named_modules() if p._buffers}
+        self.buffers = [
+            {name: copy.deepcopy(dict(part._buffers)) for name, part in self.parts.items()}
+            for _ in range(2)
+        ]
+
+    def use(self, rank: int) -> None:
+        """Put the statistics of a half-batch into the network."""
+        for name, part in self.parts.items():
+            part._buffers.update(self.buffers[rank][name])
+
+    def means(self) -> dict[str, torch.Tensor]:
+        first, second = self.buffers
+        return {
+            f"{name}{k}": (first[name][k] + second[name][k]) / 2
+            for name, part in self.parts.items()
+            for k in part._buffers
+        }
+
+
+def reference_stage_1(roles: Roles) -> tuple[list[float], SampleCNN, OwnStatistics]:
+    config = TrainConfig(model=MODEL)
+    loaders = [open_loader(encoder_parts(roles, config), BATCH, config, c) for c in computes()]
+    torch.manual_seed(0)
+    encoder, projector = SampleCNN(WIDTH), Projector(round(WIDTH * 512))
+    optimizer = torch.optim.Adam([*encoder.parameters(), *projector.parameters()], lr=3e-4)
+    prepare, statistics, losses = prepared(MODEL), OwnStatistics(encoder), []
+    for batches in halves(loaders):
+        projections = []
+        for rank, batch in enumerate(batches):
+            statistics.use(rank)
+            views = torch.cat([prepare(view.audio) for view in batch.views])
+            projections.append(projector(encoder(views)).chunk(2))
+        z_a, z_b = (torch.cat(views) for views in zip(*projections, strict=True))
+        loss = nt_xent(z_a, z_b, 0.5)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses, encoder, statistics
+
+
+def reference_stage_3(roles: Roles, init: Path) -> tuple[dict[str, list[float]], Networks]:
+    config = TrainConfig(model=MODEL, tagger=TagConfig(batch_size=BATCH, epochs=10))
+    loaders = [
+        open_loader(dat_parts(roles, config)[half], BATCH, config, compute)
+        for compute, half in itertools.product(computes(), ("source", "target"))
+    ]
+    torch.manual_seed(0)
+    encoder = SampleCNN(WIDTH)
+    predictor = LabelPredictor(encoder.n_features, 4)
+    domain = freeze(DomainClassifier(encoder.n_features))
+    checkpoint = load_checkpoint(init / "domain/checkpoints/best")
+    load_weights(checkpoint, "encoder", encoder)
+    load_weights(checkpoint, "domain", domain)
+    nets, statistics = Networks(encoder, predictor, domain), OwnStatistics(encoder)
+    optimizer = torch.optim.Adam([*encoder.parameters(), *predictor.parameters()], lr=3e-4)
+    prepare = prepared(MODEL)
+    logged: dict[str, list[float]] = {"loss": [], "tag": [], "domain": [], "domain_accuracy": []}
+    for step, batches in enumerate(halves(loaders)):
+        found = []
+        for rank, (source, target) in enumerate((batches[:2], batches[2:])):
+            statistics.use(rank)
+            assert source.tags is not None
+            audio, weight = (prepare(source.audio),), 0.05 * dann_alpha(step / N_STEPS)
+            losses = partial(dat_losses, nets, audio, source.tags, prepare(target.audio))
+            found.append(losses(config.tagger, weight, classifier_learns=False))
+        optimizer.zero_grad()
+        ((found[0]["loss"] + found[1]["loss"]) / 2).backward()
+        optimizer.step()
+        for name, row in logged.items():
+            row.append(float((found[0][name] + found[1][name]) / 2))
+    return logged, nets
+
+
+def test_stage_1_of_two_processes(suite: Path, large: Path, tmp_path: Path) -> None:
+    out, sets = tmp_path / "run", (f"pretrain-train={large}",)
+    stage = ("dat", "--stage", "1", "--shards", suite, "--set", *sets, "--out", out)
+    run_ranks((*stage, *DAT, *HALF_BATCH))
+    losses, encoder, statistics = reference_stage_1(open_roles(str(suite), sets))
+    found = values(out / "encoder", "train/loss")
+    np.testing.assert_allclose(found, losses, atol=1e-5)
+    assert losses[-1] < losses[0] - 0.01, "it learns, or equal losses would say little"
+    saved = weights(out / "encoder/checkpoints/last")
+    for name, value in (*encoder.named_parameters(), *statistics.means().items()):
+        if value.is_floating_point():
+            torch.testing.assert_close(saved[f"encoder/{name}"], value, atol=1e-4, rtol=1e-3)
+
+
+def test_stage_3_of_two_processes(suite: Path, large: Path, dat_run: Path, tmp_path: Path) -> None:
+    out, sets = tmp_path / "run", (f"train={large}",)
+    stage = ("dat", "--stage", "3", "--init", dat_run, "--shards", suite, "--set", *sets)
+    outputs = run_ranks((*stage, "--out", out, *DAT, *HALF_BATCH))
+    assert [f"dat: {out}" in output for output in outputs] == [True, False], "rank 0 speaks"
+    logged, nets = reference_stage_3(open_roles(str(suite), sets), dat_run)
+    for name, expected in logged.items():
+        np.testing.assert_allclose(values(out, f"train/{name}"), expected, atol=1e-5, err_msg=name)
+    saved = weights(out / "checkpoints/last")
+    for part in ("encoder", "predictor"):
+        for name, value in getattr(nets, part).named_parameters():
+            torch.testing.assert_close(saved[f"{part}/{name}"], value, atol=1e-4, rtol=1e-3)
+    for name, value in nets.domain.state_dict().items():
+        assert torch.equal(saved[f"domain/{name}"], value), "the frozen classifier does not move"
+
+
+def test_every_example_is_seen_once_an_epoch(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """But for what the log says is left over: one by the ranks, and what fills no batch."""
+    write_set(str(tmp_path), n_songs=22, excerpts=1, n_samples=SAMPLES, codec="wav")
+    config, roles = TrainConfig(model=MODEL), open_roles(str(tmp_path))
+    with caplog.at_level(logging.INFO, "trainer.data.plan"):
+        parts = dat_parts(roles, config)["source"]
+        loaders = [open_loader(parts, 2, config, compute) for compute in computes()]
+    assert "11 examples, 2 steps a pass of 2 × 2; left over each pass: 1 by the ranks, 2 in" in (
+        caplog.text
+    )
+    unseen = set()
+    for epoch in range(6):
+        seen = [key for one in loaders for batch in one.epoch(epoch) for key in batch.keys]
+        assert len(seen) == len(set(seen)) == 8
+        unseen.add(frozenset(seen))
+    assert len(unseen) > 1, "other ones are left over in every epoch"
+
+
+@pytest.mark.slow
+def test_a_rank_that_dies_ends_the_other_with_a_message(
+    suite: Path, dat_run: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    arguments = ("baseline", "--shards", suite, "--encoder", dat_run, "--out", out)
+    ranks = start_ranks((*arguments, *COMPARISON, "--batch-size", "2", "--epochs", "5000"))
+    try:
+        while not (out / "metrics.jsonl").is_file() or len(values(out, "train/loss")) < 5:
+            assert all(rank.poll() is None for rank in ranks)
+            time.sleep(0.1)
+        ranks[1].kill()
+        output = ranks[0].communicate(timeout=60)[0]
+    finally:
+        for rank in ranks:
+            rank.kill()
+    assert ranks[0].returncode == 1
+    assert "train: ranks: expected all 2 processes to the end of the run, lost one: " in output
+    assert "run the same command again to go on" in output and "Traceback" not in output
+
+
+@pytest.mark.slow
+def test_a_run_of_two_ranks_goes_on_to_the_same_bits(
+    suite: Path, dat_run: Path, tmp_path: Path
+) -> None:
+    shared = (
+        "dat", "--stage", "3", "--init", dat_run, "--shards", suite, *DAT,
+        "--batch-size", "2", "--epochs", "10",
+        "--refresh-domain-classifier", "7", "--refresh-steps", "3",
+    )  # fmt: skip
+    often = "import trainer.keeper as k; k.SAVE_EVERY_S, k.LOG_EVERY = 0.0, 1"
+    run_ranks((*shared, "--out", tmp_path / "whole"), often)
+    die = (
+        f"{often}\nimport os\nreal = k.Keeper.stepped\n"
+        "def stepped(self, step, figures, n):\n"
+        "    os._exit(9) if step == 10 else real(self, step, figures, n)\n"
+        "k.Keeper.stepped = stepped\n"
+    )
+    ranks = start_ranks((*shared, "--out", tmp_path / "cut"), die)
+    for rank in ranks:
+        rank.communicate(timeout=120)
+    assert [rank.returncode for rank in ranks] == [9, 9]
+    assert load_checkpoint(tmp_path / "cut/checkpoints/last").progress["step"] == 9
+    run_ranks((*shared, "--out", tmp_path / "cut"), often)
+    for name in ("last", "best"):
+        assert_same_weights(
+            tmp_path / f"cut/checkpoints/{name}", tmp_path / f"whole/checkpoints/{name}"
+        )
+
+
+@pytest.mark.slow
+def test_torchrun_takes_the_same_command(suite: Path, dat_run: Path, tmp_path: Path) -> None:
+    folder = Path(sys.executable).parent
+    train = shutil.which("train", path=str(folder))
+    assert train is not None
+    command = [
+        str(folder / "torchrun"), "--nproc-per-node", "2", "--master-port", str(free_port()),
+        "--no-python", train, "supervised", "--shards", suite, "--out", tmp_path / "run",
+        "--encoder", dat_run, *COMPARISON, "--batch-size", "2",
+    ]  # fmt: skip
+    done = subprocess.run(
+        list(map(str, command)), env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, timeout=180,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert load_checkpoint(tmp_path / "run/checkpoints/best").progress["tags"]
+    resumed = subprocess.run(
+        [train, *map(str, command[6:])], env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, timeout=180,
+    )  # fmt: skip
+    assert resumed.returncode == 2 and "another number of ranks" in resumed.stderr
