@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import socket
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -23,7 +25,7 @@ from manifests.errors import ManifestError, UsageError
 
 Result = TypeVar("Result")
 ENGINES = ("loky", "dask")
-SCHEDULER_TIMEOUT: Final = "20s"
+SCHEDULER_TIMEOUT_S: Final = 20.0
 _LOST: Final = {
     "TerminatedWorkerError", "BrokenProcessPool", "KilledWorker", "CommClosedError",
     "CancelledError", "FutureCancelledError",
@@ -170,13 +172,40 @@ def _dask_client(jobs: int, scheduler: str | None) -> Iterator[Any]:
                         n_workers=jobs, threads_per_worker=1, dashboard_address=None
                     )
                 ).scheduler_address
-            client = distributed.Client(scheduler, timeout=SCHEDULER_TIMEOUT)  # type: ignore[no-untyped-call]
+            else:
+                _reach(scheduler)
+            client = distributed.Client(scheduler, timeout=SCHEDULER_TIMEOUT_S)  # type: ignore[no-untyped-call]
         except (OSError, ValueError) as error:
             raise UsageError(
                 f"--scheduler {scheduler}: no dask scheduler answers there ({error}); "
                 "start one with 'dask scheduler'"
             ) from error
         yield stack.enter_context(client)
+
+
+def _reach(scheduler: str) -> None:
+    """Wait until something listens at an address; raises OSError or ValueError where nothing does.
+
+    Before a client is made: one that cannot connect stays half made, and deadlocks when it is
+    collected while another is made (distributed 2026.7).
+    """
+    from distributed.comm.addressing import parse_address, parse_host_port
+    from distributed.comm.registry import get_backend
+
+    protocol, place = parse_address(scheduler)
+    get_backend(protocol)
+    if protocol not in ("tcp", "tls"):
+        return
+    host_port = parse_host_port(place)
+    deadline = time.monotonic() + SCHEDULER_TIMEOUT_S
+    while True:
+        try:
+            socket.create_connection(host_port, timeout=SCHEDULER_TIMEOUT_S).close()
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.2)
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from manifests.measure import Measurement
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 _TABLE: Final = (
     "CREATE TABLE IF NOT EXISTS measured (url TEXT, stamp TEXT, result TEXT, "
     "PRIMARY KEY (url, stamp)) WITHOUT ROWID"

@@ -44,34 +44,34 @@ def verify_command(
     """
     show = reporter(quiet=as_json)
     chosen = load_subset(subset) if subset else None
-    verdicts = [
-        verdict
-        for given in sets
-        for verdict in _verify(given, chosen, files_only, jobs or cores(), show)
+    found = [
+        item for given in sets for item in _verify(given, chosen, files_only, jobs or cores(), show)
     ]
+    verdicts = [verdict for verdict, _ in found]
     if as_json:
         click.echo(pretty_json([asdict(verdict) for verdict in verdicts]), nl=False)
-    for verdict in [] if as_json else verdicts:
+    for verdict, checked in [] if as_json else found:
         for problem in verdict.problems[:50]:
             click.echo(problem)
         if len(verdict.problems) > 50:
             click.echo(f"… and {len(verdict.problems) - 50} more")
         state = f"{len(verdict.problems)} problems" if verdict.problems else "verified"
-        decoded = "" if files_only else f", {verdict.n_examples:,} examples decoded and measured"
-        click.echo(f"{verdict.name}: {verdict.n_files} files{decoded}: {state}")
+        examples = f", {verdict.n_examples:,} examples {checked}" if checked else ""
+        click.echo(f"{verdict.name}: {verdict.n_files} files{examples}: {state}")
     if any(verdict.problems for verdict in verdicts):
         ctx.exit(1)
 
 
 def _verify(
     given: str, subset: Subset | None, files_only: bool, jobs: int, show: Reporter
-) -> Iterator[Verdict]:
-    """Verify what a path names: a recipe, a set, all sets of a suite."""
+) -> Iterator[tuple[Verdict, str]]:
+    """Verify what a path names: a recipe, a set, all sets of a suite; and say what was checked."""
     if is_recipe(given):
-        yield verify_recipe(given, subset)
+        yield verify_recipe(given, subset), "checked as rows"
         if not store.exists(store.join(given, INDEX)):
             return
     for url in sets_of(given):
         verdict = verify_set(url, files_only=files_only, jobs=jobs, reporter=show)
         more = subset_problems(url, subset) if subset else []
-        yield replace(verdict, problems=(*verdict.problems, *more))
+        checked = "" if files_only else "decoded and measured"
+        yield replace(verdict, problems=(*verdict.problems, *more)), checked

@@ -25,7 +25,6 @@ class Attribution:
         artist: who made it; empty where the corpus does not say.
         licence: SPDX-like id, ``unknown`` where none is known.
         licence_url: its text, where it is a Creative Commons one.
-        changes: what was done to it, as the CC licences ask to be said.
         examples: examples that hold it.
     """
 
@@ -35,7 +34,6 @@ class Attribution:
     artist: str
     licence: str
     licence_url: str
-    changes: str
     examples: int
 
 
@@ -50,8 +48,6 @@ def attributions(rows: Iterable[FrozenRow], sources: Iterable[FrozenSource]) -> 
             artist=source.artist,
             licence=source.licence or "unknown",
             licence_url=licence_url(source.licence),
-            changes="averaged to mono, resampled, cut, scaled"
-            + (", mixed with noise" if source.role == "music" else ", mixed under music"),
             examples=uses[source.key],
         )
         for source in sorted(sources, key=lambda s: s.key)

@@ -85,8 +85,9 @@ def recipe_card(
             "",
             *licence_table(sources),
             "",
-            f"`{ATTRIBUTION}` names every source with its artist and licence. This is not legal "
-            "advice: whoever passes audio on needs the right to do so for every source.",
+            f"`{ATTRIBUTION}` names every source with its artist and licence. What was done to "
+            "them: averaged to mono, resampled, cut, scaled, and music and noise mixed. This is "
+            "not legal advice: whoever passes audio on needs the right to do so for every source.",
             "",
             *citations(corpora),
             "## Made with",

@@ -9,6 +9,7 @@ from typing import Any
 
 import fsspec
 import pytest
+from joblib.externals.loky import get_reusable_executor
 from tiny_corpora import Corpora, MakePlan, Roots
 
 from manifests import store
@@ -177,7 +178,9 @@ def s3_server() -> Iterator[str]:
         patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
         boto3.client("s3", endpoint_url=address).create_bucket(Bucket="sets")
+        get_reusable_executor().shutdown(wait=True)  # its workers have the old environment
         yield address
+        get_reusable_executor().shutdown(wait=True)
     server.stop()
 
 

@@ -113,7 +113,7 @@ def test_dask_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_scheduler_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed")
-    monkeypatch.setattr("pipeline.engine.SCHEDULER_TIMEOUT", "1s")
+    monkeypatch.setattr("pipeline.engine.SCHEDULER_TIMEOUT_S", 0.5)
     address = f"tcp://127.0.0.1:{free_port()}"
     with pytest.raises(UsageError) as caught:
         list(run_tasks(square, NUMBERS, engine="dask", scheduler=address))
@@ -124,7 +124,7 @@ def test_a_scheduler_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize("address", ["nonsense", "tcp://", "ftp://host:1", "host:port:what"])
 def test_an_address_that_is_none(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed")
-    monkeypatch.setattr("pipeline.engine.SCHEDULER_TIMEOUT", "1s")
+    monkeypatch.setattr("pipeline.engine.SCHEDULER_TIMEOUT_S", 0.5)
     with pytest.raises(UsageError, match=r"--scheduler .*: no dask scheduler answers there"):
         list(run_tasks(square, NUMBERS, engine="dask", scheduler=address))
 
