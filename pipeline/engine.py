@@ -9,12 +9,13 @@ never returns (measured with joblib 1.6), and a cluster of one core is passed ov
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import logging
 import socket
+import threading
 import time
 import traceback
-import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -114,18 +115,22 @@ def _loky_outcomes(
         for args in arguments:
             yield function(*args)
         return
+    stopped = threading.Event()
+    tasks = (joblib.delayed(_guarded)(function, args) for args in arguments if not stopped.is_set())
     with joblib.parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1):
         parallel = joblib.Parallel(
-            return_as="generator_unordered", batch_size=1, pre_dispatch="2 * n_jobs"
+            return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs"
         )
-        outcomes = parallel(joblib.delayed(_guarded)(function, args) for args in arguments)
+        outcomes = parallel(tasks)
         try:
-            for outcome in outcomes:  # not `yield from`, which would close it in its own way
+            for outcome in outcomes:  # noqa: UP028 - `yield from` would abort it
                 yield outcome
-        finally:
-            with warnings.catch_warnings():  # that a failed run cancels the rest is no news
-                warnings.simplefilter("ignore", UserWarning)
-                outcomes.close()
+        except GeneratorExit:
+            # Running tasks end, no further one begins. To abort loky kills its workers, and its
+            # manager thread may then print a traceback of its own (KeyError, joblib 1.6).
+            stopped.set()
+            collections.deque(outcomes, maxlen=0)
+            raise
 
 
 def _dask_outcomes(

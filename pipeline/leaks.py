@@ -131,22 +131,22 @@ def leaks_in_plans(plans: Iterable[Plan]) -> list[Leak]:
     return find_leaks(items, artist_places=frozenset(("train", "test")))
 
 
-def leaks_between(urls: Sequence[str]) -> list[Leak]:
-    """Return what finished sets share, each with all others.
+def leaks_between(url: str, others: Sequence[str]) -> list[Leak]:
+    """Return what a finished set shares with others; what those share with each other is theirs.
 
     Args:
-        urls: paths or URLs of sets; they are told apart by these.
+        url: path or URL of a set.
+        others: of the sets to compare it with.
 
     Raises:
         ManifestError: one is not a set.
     """
+    urls = [url, *others]
     items = []
-    for url in urls:
-        shard_set = load_set(url)
-        for _, entry in shard_set.entries():
+    for url, place in zip(urls, _places(urls), strict=True):
+        for _, entry in load_set(url).entries():
             record = entry.record
             music = record.music
-            place = _place(url)
             items.append(
                 Item(MUSIC, music.corpus, music.clip_id, place, music.artist, music.song,
                      music.source_sha256)
@@ -155,12 +155,17 @@ def leaks_between(urls: Sequence[str]) -> list[Leak]:
                 Item(NOISE, n.corpus, n.clip_id, place, "", "", n.source_sha256)
                 for n in record.noises
             ]
-    return find_leaks(items)
+    mine = _places(urls)[0]
+    return [leak for leak in find_leaks(items) if mine in leak.places]
 
 
-def _place(url: str) -> str:
-    """Return the last folder of a set's URL: no absolute path in what goes into a card."""
-    return url.rstrip("/").rpartition("/")[2]
+def _places(urls: Sequence[str]) -> list[str]:
+    """Return the last folder of each URL, numbered where equal: a card holds no absolute path."""
+    names = [url.rstrip("/").rpartition("/")[2] for url in urls]
+    return [
+        name if names.count(name) == 1 else f"{name} ({names[: n + 1].count(name)})"
+        for n, name in enumerate(names)
+    ]
 
 
 def leak_lines(leaks: Sequence[Leak], *, where: Callable[[Leak], str] | None = None) -> list[str]:

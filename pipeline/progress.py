@@ -25,6 +25,8 @@ from rich.progress import (
 from rich.text import Text
 
 LINE_EVERY_S: Final = 10.0
+SHORTEST_S: Final = 0.1
+"""Work that ends sooner was done before, e.g. a scan of known files: its rate means nothing."""
 Advance = Callable[[float], None]
 
 
@@ -59,10 +61,11 @@ class PlainReporter:
             now = time.monotonic()
             if now - shown >= LINE_EVERY_S or done >= total:
                 shown = now
-                rate = done / max(now - begin, 1e-9)
-                left = (total - done) / rate if rate else 0.0
-                line = f"{description}: {done:,.0f}/{total:,.0f} {unit}, {rate:,.1f} {unit}/s"
-                sys.stderr.write(f"{line}, {_clock(left)} left\n")
+                line = f"{description}: {done:,.0f}/{total:,.0f} {unit}"
+                if now - begin >= SHORTEST_S and done:
+                    rate = done / (now - begin)
+                    line += f", {rate:,.1f} {unit}/s, {_clock((total - done) / rate)} left"
+                sys.stderr.write(line + "\n")
                 sys.stderr.flush()
 
         yield advance

@@ -34,6 +34,8 @@ def check_run(config: TrainConfig, roles: Roles, compute: Compute, stages: Colle
             heard.
         ManifestError: a set is damaged, or those for training and validation do not fit together.
     """
+    if 3 in stages:
+        _check_tags(config, roles)
     if 1 in stages:
         parts = encoder_parts(roles, config)
         loader = open_loader(parts, config.encoder.batch_size, config, compute)
@@ -50,7 +52,6 @@ def check_run(config: TrainConfig, roles: Roles, compute: Compute, stages: Colle
         loaders = open_loaders(halves, config.tagger.batch_size, config, compute)
         steps = loaders[SOURCE].steps_per_epoch
         _check_snrs(loaders, easy_to_hard(config.snr, steps, easy="high"), config.tagger.epochs)
-        _check_tags(config, roles)
 
 
 def _check_snrs(loaders: Mapping[str, Loader], snr: SnrAt, epochs: int) -> None:

@@ -25,7 +25,8 @@ from pipeline.frozen.subset import Subset, accepted_subset, load_subset, write_s
 from pipeline.frozen.untrusted import printable
 from pipeline.frozen.verdict import ACCEPTS, IDENTICAL, ExampleVerdict
 from pipeline.progress import reporter
-from pipeline.stages.thaw import Matched, Thawed, ThawOptions, match_recipe, thaw_recipe
+from pipeline.stages.match import Matched, ThawOptions, match_recipe
+from pipeline.stages.thaw import Thawed, thaw_recipe
 
 _SHOWN = 20
 
@@ -76,7 +77,7 @@ def thaw_command(
 ) -> None:
     """Rebuild a frozen set from your own copies of its corpora, with the recipe's gains.
 
-    Sources are found by name, then by content. Every example gets a verdict on its samples
+    Sources are found by name, then by content, then by sound. Every example gets a verdict on its samples
     (identical, 1lsb, differs, missing) and the state of its sources (same, retagged, other,
     missing). The set holds what is accepted. Exit status 0 where that is every example.
     """
@@ -107,7 +108,7 @@ def thaw_command(
     )
     if table:
         write_table(table, thawed.verdicts, ExampleVerdict)
-    written = _write_common(recipe, thawed) if common_subset and thawed.tally.n_accepted else None
+    written = _write_common(thawed) if common_subset and thawed.tally.n_accepted else None
     if as_json:
         click.echo(pretty_json(_record(thawed, written)), nl=False)
     else:
@@ -126,10 +127,8 @@ def _check_options(
         raise UsageError(f"--table {table}: expected a name that ends in .parquet or .csv")
 
 
-def _write_common(recipe: str, thawed: Thawed) -> tuple[str, Subset]:
-    from pipeline.frozen.recipe import load_recipe
-
-    found = accepted_subset(load_recipe(recipe), thawed.accept, thawed.verdicts)
+def _write_common(thawed: Thawed) -> tuple[str, Subset]:
+    found = accepted_subset(thawed.recipe_id, thawed.accept, thawed.verdicts)
     path = f"{thawed.name}.subset.json"
     write_subset(path, found)
     return path, found

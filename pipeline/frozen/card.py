@@ -8,8 +8,9 @@ from typing import Any
 
 from manifests.keys import format_snr
 from pipeline.corpora import CORPORA
+from pipeline.frozen.frozen_config import FrozenConfig
 from pipeline.frozen.marker import Marker
-from pipeline.frozen.recipe import ATTRIBUTION, FrozenConfig, Recipe, RecipeHeader
+from pipeline.frozen.recipe import ATTRIBUTION, Recipe, RecipeHeader
 from pipeline.frozen.rows import FrozenRow, FrozenSource
 from pipeline.frozen.untrusted import printable
 from pipeline.frozen.verdict import Tally
@@ -46,9 +47,6 @@ def recipe_card(
     sources: Sequence[FrozenSource],
 ) -> str:
     """Return the card of a recipe as Markdown; no time, host or path in it."""
-    corpora = corpora_of(sources)
-    roots = [f"--{role} {name}=DIR" for role, names in corpora.items() for name in names]
-    thaw = f"prep thaw {header.name} {' '.join(roots)} --out SET"
     return "\n".join(
         [
             f"# {cell(header.name)}",
@@ -61,20 +59,7 @@ def recipe_card(
             "licensed copies of the corpora, and to prove that the samples are the same. "
             + ("The shards are in this folder too." if header.with_audio else "It holds no audio."),
             "",
-            "## Thaw",
-            "",
-            f"```\n{thaw}\n```",
-            "",
-            "Exit status 0 means that every example was there and came out identical. What a team "
-            "cannot rebuild it leaves out with `--common-subset`; `prep subset A B -o C` keeps "
-            "what all teams have.",
-            "",
-            "## Score",
-            "",
-            "```\ntrain evaluate --checkpoint RUN --shards SET [--subset NAME.subset.json]\n```",
-            "",
-            "Scores carry the recipe id and the id of the subset; name both beside every figure.",
-            "",
+            *_how_to(header, sources),
             "## Counts",
             "",
             *table(("what", "count"), [(k, f"{v:,.10g}") for k, v in header.counts.items()]),
@@ -89,7 +74,7 @@ def recipe_card(
             "them: averaged to mono, resampled, cut, scaled, and music and noise mixed. This is "
             "not legal advice: whoever passes audio on needs the right to do so for every source.",
             "",
-            *citations(corpora),
+            *citations(corpora_of(sources)),
             "## Made with",
             "",
             *table(("tool", "version"), sorted(header.tools.items())),
@@ -99,6 +84,29 @@ def recipe_card(
             "",
         ]
     )
+
+
+def _how_to(header: RecipeHeader, sources: Sequence[FrozenSource]) -> list[str]:
+    """Return the sections on thawing and scoring."""
+    corpora = corpora_of(sources)
+    roots = [f"--{role} {name}=DIR" for role, names in corpora.items() for name in names]
+    thaw = f"prep thaw {header.name} {' '.join(roots)} --out SET"
+    return [
+        "## Thaw",
+        "",
+        f"```\n{thaw}\n```",
+        "",
+        "Exit status 0 means that every example was there and came out identical. What a team "
+        "cannot rebuild it leaves out with `--common-subset`; `prep subset A B -o C` keeps "
+        "what all teams have.",
+        "",
+        "## Score",
+        "",
+        "```\ntrain evaluate --checkpoint RUN --shards SET [--subset NAME.subset.json]\n```",
+        "",
+        "Scores carry the recipe id and the id of the subset; name both beside every figure.",
+        "",
+    ]
 
 
 def licence_table(sources: Iterable[FrozenSource]) -> list[str]:

@@ -12,8 +12,9 @@ from typing import Any, Final
 from pipeline.corpora import CORPORA
 from pipeline.croissant import CONTEXT
 from pipeline.frozen.card import corpora_of, description
+from pipeline.frozen.frozen_config import FrozenConfig
 from pipeline.frozen.licence_policy import corpus_licences
-from pipeline.frozen.recipe import PLAN, SOURCES, FrozenConfig, RecipeHeader
+from pipeline.frozen.recipe import PLAN, SOURCES, RecipeHeader
 from pipeline.frozen.rows import FrozenSource
 
 _FORMATS: Final = {

@@ -53,7 +53,7 @@ def find_example(url: str, key: str) -> Lineage:
     if not store.exists(store.join(url, INDEX)):
         return Lineage(view, key, None)
     sidecar = load_set(url).sidecar(view.rows[key].shard)
-    (record,) = (entry.record for entry in sidecar.examples if entry.key == key)
+    record = next(entry.record for entry in sidecar.examples if entry.key == key)
     return Lineage(view, key, record)
 
 
@@ -169,7 +169,7 @@ def _read_members(shard_set: ShardSet, lineage: Lineage) -> dict[str, bytes]:
     """Read the bytes of one example alone, by its place in the shard."""
     number = lineage.view.rows[lineage.key].shard
     sidecar = shard_set.sidecar(number)
-    (entry,) = (entry for entry in sidecar.examples if entry.key == lineage.key)
+    entry = next(entry for entry in sidecar.examples if entry.key == lineage.key)
     with store.open_read(store.join(shard_set.url, sidecar.file)) as file:
         file.seek(entry.offset)
         data: bytes = file.read(entry.bytes)

@@ -13,9 +13,10 @@ from typing import Final
 from manifests import store
 from manifests.canonical import canonical_json
 from manifests.errors import ManifestError
-from manifests.records import parse_json, row_builder
-from pipeline.frozen.recipe import RECIPE, is_recipe
+from manifests.records import row_from_json
+from pipeline.frozen.recipe import RECIPE, RecipeHeader, is_recipe
 from pipeline.frozen.untrusted import read_bounded
+from pipeline.frozen.verdict import IDENTICAL
 
 MARKER: Final = RECIPE
 _MAX_BYTES: Final = 4 << 20
@@ -51,11 +52,12 @@ def read_marker(url: str) -> Marker | None:
     """
     if not store.exists(store.join(url, MARKER)):
         return None
+    data = read_bounded(url, MARKER, _MAX_BYTES)
     if is_recipe(url):  # a recipe that carries its audio
-        record = parse_json(read_bounded(url, MARKER, _MAX_BYTES), MARKER)
-        n_examples = int(record["counts"]["examples"])
-        return Marker(record["recipe_id"], record["name"], n_examples, "identical", None, "")
-    return row_builder(Marker)(parse_json(read_bounded(url, MARKER, _MAX_BYTES), MARKER))
+        header = row_from_json(data, RecipeHeader, MARKER)
+        n_examples = int(header.counts.get("examples", 0))
+        return Marker(header.recipe_id, header.name, n_examples, IDENTICAL, None, "")
+    return row_from_json(data, Marker, MARKER)
 
 
 def marker_bytes(marker: Marker) -> bytes:

@@ -25,8 +25,8 @@ from manifests.example import (
 from manifests.keys import AUDIO, CLEAN, SIDECAR, noisy_name
 from manifests.rows import CHUNK_SAMPLES, SAMPLE_RATE, MusicSpan, NoiseSpan
 from manifests.signal import Pcm, Signal
+from pipeline.frozen.frozen_config import FrozenConfig
 from pipeline.frozen.match import Match
-from pipeline.frozen.recipe import FrozenConfig
 from pipeline.frozen.rows import FrozenRow, FrozenSource
 from pipeline.render import Roots, read_music, read_noise
 

@@ -19,8 +19,9 @@ from manifests.errors import ManifestError
 from manifests.reading import resampled_length
 from manifests.rows import SAMPLE_RATE
 from pipeline.engine import run_tasks
-from pipeline.frozen.match import CHANGED, MISSING, Match, Wanted, Workers, examine_files
-from pipeline.frozen.recipe import FrozenConfig
+from pipeline.frozen.examine import examine_files
+from pipeline.frozen.frozen_config import FrozenConfig
+from pipeline.frozen.match import CHANGED, MISSING, Match, Wanted, Workers
 from pipeline.frozen.replay import music_span, replay
 from pipeline.frozen.rows import MUSIC, FrozenRow, SourceKey, source_keys
 from pipeline.progress import Reporter

@@ -15,7 +15,8 @@ from manifests.canonical import canonical_json, sha256_text
 from manifests.errors import ManifestError, UsageError
 from manifests.keys import check_key
 from manifests.records import row_from_json
-from pipeline.frozen.recipe import Recipe, is_recipe, load_recipe
+from pipeline.frozen.load import load_recipe
+from pipeline.frozen.recipe import is_recipe
 from pipeline.frozen.verdict import ACCEPTS, IDENTICAL, ONE_LSB, ExampleVerdict
 
 MAX_BYTES: Final = 256 << 20
@@ -55,10 +56,10 @@ def make_subset(recipe_id: str, accept: str, keys: Iterable[str]) -> Subset:
     return Subset(recipe_id, accept, ordered)
 
 
-def accepted_subset(recipe: Recipe, accept: str, verdicts: Iterable[ExampleVerdict]) -> Subset:
-    """Return the examples that a thaw accepted."""
+def accepted_subset(recipe_id: str, accept: str, verdicts: Iterable[ExampleVerdict]) -> Subset:
+    """Return the examples that a thaw accepted; raises ManifestError where there are none."""
     keys = (v.key for v in verdicts if v.verdict in ACCEPTS[accept])
-    return make_subset(recipe.header.recipe_id, accept, keys)
+    return make_subset(recipe_id, accept, keys)
 
 
 def write_subset(url: str, subset: Subset) -> None:

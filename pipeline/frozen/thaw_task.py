@@ -22,8 +22,8 @@ from manifests.records import parse_json, row_builder, row_from_json
 from manifests.rows import SAMPLE_RATE
 from manifests.shard import ShardEntry, ShardSidecar, ShardWriter
 from manifests.shardset import read_sidecar
+from pipeline.frozen.frozen_config import FrozenConfig
 from pipeline.frozen.match import MISSING, Match
-from pipeline.frozen.recipe import FrozenConfig
 from pipeline.frozen.replay import level_db, member_files, replay, replayed_example
 from pipeline.frozen.rows import FrozenRow, FrozenSource
 from pipeline.frozen.verdict import (
@@ -37,6 +37,8 @@ from pipeline.render import Roots, SourceChangedError
 from pipeline.shard_task import PLAN_FOLDER
 
 THAW: Final = "thaw.json"
+MAX_DELAY_S: Final = 0.2
+"""What encoders add and gapless headers take away: up to 4,608 samples of 22,050 Hz."""
 
 
 @dataclass(frozen=True)
@@ -260,8 +262,10 @@ def _too_short(item: ThawRow) -> str:
         end = round(start_s * SAMPLE_RATE) + length
         found = resampled_length(match.source_samples, match.source_rate)
         if found < end - 1:
+            delay = end - found <= MAX_DELAY_S * SAMPLE_RATE
+            why = "an MP3 with another gapless header is so" if delay else "it is cut short"
             return (
                 f"{match.path}: expected at least {end / SAMPLE_RATE:.3f} s, "
-                f"got {found / SAMPLE_RATE:.3f} s; it is cut short"
+                f"got {found / SAMPLE_RATE:.3f} s; {why}"
             )
     return ""

@@ -9,8 +9,9 @@ from manifests import store
 from manifests.errors import ManifestError
 from manifests.shardset import INDEX, load_set
 from pipeline.frozen.from_set import example_sources, frozen_row, set_members
+from pipeline.frozen.load import load_recipe
 from pipeline.frozen.marker import read_marker
-from pipeline.frozen.recipe import is_recipe, load_recipe
+from pipeline.frozen.recipe import is_recipe
 from pipeline.frozen.rows import FrozenRow, FrozenSource, source_keys
 from pipeline.sources import absolute_url
 

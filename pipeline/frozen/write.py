@@ -18,6 +18,7 @@ from manifests.tables import write_table
 from pipeline.frozen.attribution import Attribution, attributions
 from pipeline.frozen.card import recipe_card
 from pipeline.frozen.croissant import recipe_croissant
+from pipeline.frozen.load import read_manifest
 from pipeline.frozen.recipe import (
     ATTRIBUTION,
     CARD,
@@ -30,7 +31,6 @@ from pipeline.frozen.recipe import (
     SOURCES,
     TAGS,
     Recipe,
-    read_manifest,
 )
 
 _OURS: Final = frozenset((*RECIPE_FILES, CHECKSUMS))
@@ -123,7 +123,12 @@ def folder_names(url: str) -> list[str]:
         ManifestError: it is a file.
     """
     if not store.is_local(url):
-        return store.list_names(url)
+        file_system, folder = store.filesystem(url)
+        file_system.invalidate_cache()
+        if not file_system.isdir(folder):
+            return []
+        found = (str(name).rstrip("/") for name in file_system.ls(folder, detail=False))
+        return sorted(name.rpartition("/")[2] for name in found if name != folder.rstrip("/"))
     path = store.local_path(url)
     if path.exists() and not path.is_dir():
         raise ManifestError(f"{url}: expected a folder, got a file; choose another -o")

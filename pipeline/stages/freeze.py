@@ -13,9 +13,11 @@ from manifests.keys import sidecar_name
 from manifests.shardset import EXAMPLES, INDEX, REJECTS, ShardSet, load_set
 from pipeline.engine import run_tasks
 from pipeline.frozen.from_set import FrozenShard, add_sources, freeze_shard
+from pipeline.frozen.frozen_config import frozen_config
 from pipeline.frozen.licence_policy import refusals
+from pipeline.frozen.load import parse_recipe
 from pipeline.frozen.marker import Marker, check_unmarked, mark_frozen
-from pipeline.frozen.match import Roots, locate_originals
+from pipeline.frozen.own_copy import locate_originals
 from pipeline.frozen.recipe import (
     FORMAT,
     RECIPE_VERSION,
@@ -23,15 +25,14 @@ from pipeline.frozen.recipe import (
     Recipe,
     RecipeHeader,
     check_recipe_name,
-    frozen_config,
-    parse_recipe,
     recipe_id,
 )
 from pipeline.frozen.rows import MUSIC, FrozenSource, SourceKey
+from pipeline.frozen.verdict import IDENTICAL
 from pipeline.frozen.write import check_target, recipe_files, write_files
 from pipeline.leaks import leak_lines, leaks_between
 from pipeline.progress import Reporter, SilentReporter
-from pipeline.sources import absolute_url
+from pipeline.sources import Sources, absolute_url
 from pipeline.stages.verify import read_checksums
 
 _COPY_BYTES: Final = 1 << 20
@@ -52,7 +53,7 @@ class FreezeOptions:
     with_audio: bool = False
     force: bool = False
     against: tuple[str, ...] = ()
-    roots: Roots | None = None
+    roots: Sources | None = None
     jobs: int = 1
 
 
@@ -111,12 +112,7 @@ def freeze_set(
     notes = list(_leak_notes(url, options.against))
     if options.with_audio:
         notes += _check_licences(sources, force=options.force)
-    if options.roots:
-        found, more = locate_originals(list(sources.values()), options.roots, options.jobs)
-        sources |= found
-        notes_here = more
-    else:
-        notes_here = []
+    notes_here = _add_places(sources, options)
     recipe = _recipe(shard_set, name, shards, sources, tuple(notes), options.with_audio)
     copied = _set_files(url, shard_set) if options.with_audio else {}
     files = recipe_files(recipe, copied)
@@ -138,6 +134,15 @@ def freeze_set(
         written=written,
         notes=(*notes, *notes_here),
     )
+
+
+def _add_places(sources: dict[SourceKey, FrozenSource], options: FreezeOptions) -> list[str]:
+    """Fill in path and size of the sources from the corpora that were given; returns notes."""
+    if options.roots is None:
+        return []
+    found, notes = locate_originals(list(sources.values()), options.roots, options.jobs)
+    sources |= found
+    return notes
 
 
 def _decoded(shard_set: ShardSet, jobs: int, reporter: Reporter) -> list[FrozenShard]:
@@ -191,7 +196,7 @@ def _recipe(
 def _leak_notes(url: str, against: Sequence[str]) -> list[str]:
     if not against:
         return []
-    found = leaks_between([url, *(absolute_url(other) for other in against)])
+    found = leaks_between(url, [absolute_url(other) for other in against])
     return leak_lines(found) or ["leak guard: nothing shared with the training sets compared"]
 
 
@@ -232,7 +237,7 @@ def _mark(url: str, header: RecipeHeader) -> list[str]:
         recipe_id=header.recipe_id,
         name=header.name,
         n_examples=int(header.counts["examples"]),
-        accept="identical",
+        accept=IDENTICAL,
         subset_id=None,
         request_sha256="",
     )

@@ -5,31 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from manifests import store
 from manifests.canonical import canonical_json, sha256_lines
-from manifests.errors import ManifestError, UsageError
-from manifests.records import parse_json
-from manifests.shardset import INDEX
+from manifests.errors import UsageError
 from manifests.tables import read_table
 from pipeline.engine import run_tasks
-from pipeline.fingerprint import tools
-from pipeline.frozen.marker import Marker, read_marker
-from pipeline.frozen.match import (
-    Match,
-    Roots,
-    Wanted,
-    Workers,
-    check_roots,
-    match_sources,
-    wanted_sources,
-)
-from pipeline.frozen.preflight import copy_lines, tool_lines
-from pipeline.frozen.recipe import Recipe, load_recipe
-from pipeline.frozen.rows import FrozenRow, SourceKey, source_keys
-from pipeline.frozen.sound_search import search_by_sound
-from pipeline.frozen.subset import Subset, check_subset
+from pipeline.frozen.marker import Marker
+from pipeline.frozen.rows import source_keys
+from pipeline.frozen.thaw_output import prepare_thaw
 from pipeline.frozen.thaw_task import (
     THAW,
     ShardVerdicts,
@@ -41,44 +25,16 @@ from pipeline.frozen.thaw_task import (
     thaw_shard,
     thaw_url,
 )
-from pipeline.frozen.thawed_set import EXTRA_FILES, VERDICTS, finish_thaw
-from pipeline.frozen.verdict import IDENTICAL, ExampleVerdict, Tally, tally, with_sources
-from pipeline.frozen.write import folder_names
+from pipeline.frozen.thawed_set import VERDICTS, finish_thaw
+from pipeline.frozen.verdict import ExampleVerdict, Tally, tally, with_sources
 from pipeline.output import clear, locked
 from pipeline.progress import Reporter, SilentReporter
 from pipeline.shard_task import PLAN_FOLDER
-from pipeline.sources import absolute_url
-from pipeline.spec_files import is_spec, spec_refusal
+from pipeline.sources import Sources, absolute_url
+from pipeline.stages.match import Matched, ThawOptions, match_recipe
 
 _log = logging.getLogger(__name__)
-_ADVICE: Final = "choose another --out or --overwrite"
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class ThawOptions:
-    """How a recipe is thawed.
-
-    Attributes:
-        accept: verdict up to which examples go into the set: ``identical`` or ``1lsb``.
-        subset: examples to thaw; None for all.
-        jobs: worker processes.
-        engine: ``loky`` or ``dask``.
-        scheduler: address of a dask scheduler.
-        overwrite: replace a thaw of other sources, or another set.
-    """
-
-    accept: str = IDENTICAL
-    subset: Subset | None = None
-    jobs: int = 1
-    engine: str = "loky"
-    scheduler: str | None = None
-    overwrite: bool = False
-
-    @property
-    def workers(self) -> Workers:
-        """Where tasks run."""
-        return Workers(self.jobs, self.engine, self.scheduler)
 
 
 @dataclass(frozen=True)
@@ -106,75 +62,10 @@ class Thawed:
     n_resumed: int
 
 
-@dataclass(frozen=True)
-class Matched:
-    """A recipe with what was found for it, before anything is rendered."""
-
-    recipe: Recipe
-    rows: tuple[FrozenRow, ...]
-    wanted: tuple[Wanted, ...]
-    matches: dict[SourceKey, Match]
-    tools: dict[str, str]
-    notes: tuple[str, ...]
-
-
-def match_recipe(
-    url: str,
-    roots: Roots,
-    options: ThawOptions | None = None,
-    *,
-    reporter: Reporter | None = None,
-) -> Matched:
-    """Load a recipe and find its sources; nothing is rendered.
-
-    Args:
-        url: path or URL of a recipe.
-        roots: corpora by role.
-        options: see ``ThawOptions``.
-        reporter: shows progress.
-
-    Raises:
-        UsageError: a corpus is not given, or is not used by the recipe.
-        ManifestError: the recipe is refused, or the subset belongs to another one.
-    """
-    options = options or ThawOptions()
-    if is_spec(url):
-        raise UsageError(spec_refusal(url))
-    recipe = load_recipe(absolute_url(url))
-    rows = recipe.rows
-    if options.subset is not None:
-        keys = {row.key for row in rows}
-        check_subset(options.subset, recipe.header.recipe_id, keys, recipe.header.name)
-        chosen = set(options.subset.keys)
-        rows = tuple(row for row in rows if row.key in chosen)
-    wanted = wanted_sources(rows, recipe.sources)
-    check_roots(wanted, roots)
-    here = tools(recipe.config.read)
-    if here["decoder"].endswith("not found"):
-        raise UsageError(f"{recipe.header.name}: was decoded with ffmpeg, which is not found here")
-    show = reporter or SilentReporter()
-    found = match_sources(
-        wanted, roots, decoder=recipe.config.decoder, workers=options.workers, reporter=show
-    )
-    matches, notes = search_by_sound(
-        rows,
-        wanted,
-        found.matches,
-        found.unclaimed,
-        recipe.config,
-        roots,
-        workers=options.workers,
-        reporter=show,
-    )
-    lines = [*tool_lines(recipe.header.tools, here), *found.notes, *notes]
-    lines += copy_lines(wanted, matches)
-    return Matched(recipe, rows, tuple(wanted), matches, here, tuple(lines))
-
-
 def thaw_recipe(
     url: str,
     out: str,
-    roots: Roots,
+    roots: Sources,
     options: ThawOptions | None = None,
     *,
     say: Say = _log.info,
@@ -223,7 +114,7 @@ def thaw_recipe(
         request_sha256=sha256_lines([header.recipe_id, *hashes]),
     )
     with locked(out):
-        if _prepare(out, header, marker, overwrite=options.overwrite):
+        if prepare_thaw(out, marker, overwrite=options.overwrite):
             return _thaw(out, matched, header, marker, shards, options, reporter)
         verdicts = read_table(store.join(out, VERDICTS), ExampleVerdict)
     return _result(out, matched, options, verdicts, n_resumed=len(shards))
@@ -246,47 +137,6 @@ def _shard_texts(matched: Matched) -> dict[int, str]:
         )
         shards.setdefault(row.shard, []).append(item)
     return {number: rows_text(rows) for number, rows in sorted(shards.items())}
-
-
-def _prepare(out: str, header: ThawHeader, marker: Marker, *, overwrite: bool) -> bool:
-    """Make sure that ``out`` is empty, or this very thaw, begun or finished.
-
-    Returns:
-        Whether there is work to do: False where the thaw is finished.
-    """
-    names = [name for name in folder_names(out) if not name.endswith(".partial")]
-    if not [name for name in names if not name.startswith(".") or name == PLAN_FOLDER]:
-        return True
-    if INDEX not in names and PLAN_FOLDER not in names:
-        raise ManifestError(
-            f"{out}: expected a new folder, an empty one or this thaw, found "
-            f"{', '.join(names[:3])}; choose another --out (--overwrite removes sets only)"
-        )
-    known = read_marker(out) if INDEX in names else None
-    if known == marker and VERDICTS in names:
-        store.remove(store.join(out, PLAN_FOLDER))
-        return False
-    if overwrite:
-        clear(out)
-        for name in EXTRA_FILES:
-            store.remove(store.join(out, name))
-        return True
-    if INDEX not in names and _begun(out) == header.recipe_id:
-        return True
-    if known is not None and known.recipe_id == marker.recipe_id:
-        what = "a thaw of this recipe with other options, tools or sources"
-    else:
-        what = "another set" if INDEX in names else "the beginning of another set"
-    raise ManifestError(f"{out}: holds {what}; {_ADVICE}")
-
-
-def _begun(out: str) -> str | None:
-    """Return the recipe of a thaw that was interrupted; None for anything else."""
-    url = thaw_url(out, THAW)
-    if not store.exists(url):
-        return None
-    record = parse_json(store.read_bytes(url), url)
-    return str(record.get("recipe_id")) if isinstance(record, dict) else None
 
 
 def _thaw(

@@ -8,8 +8,9 @@ from manifests import store
 from manifests.errors import ManifestError
 from manifests.keys import SHARD_PATTERN
 from manifests.shardset import load_set
+from pipeline.frozen.load import load_recipe, read_manifest
 from pipeline.frozen.marker import read_marker
-from pipeline.frozen.recipe import CHECKSUMS, load_recipe, read_manifest
+from pipeline.frozen.recipe import CHECKSUMS
 from pipeline.frozen.subset import Subset, check_subset
 from pipeline.frozen.untrusted import check_plain_file
 from pipeline.frozen.write import folder_names

@@ -68,7 +68,8 @@ def make_corpora(root: Path, n_clips: int, hours: float) -> None:
     if hours:
         chunk = (0.2 * rng.standard_normal((44_100 * 60, 2))).astype(np.float32)
         for i in range(3):
-            with soundfile.SoundFile(root / "long" / f"l{i}.mp3", "w", 44_100, 2, format="MP3") as f:
+            path = root / "long" / f"l{i}.mp3"
+            with soundfile.SoundFile(path, "w", 44_100, 2, format="MP3") as f:
                 for _ in range(int(60 * hours)):
                     f.write(chunk)
 
@@ -143,7 +144,10 @@ class MemoryWatch(threading.Thread):
 
 def plan_of(root: Path, music: str, jobs: int, **settings: object) -> tuple:
     sources = Sources(music={"folder": str(root / music)}, noise={"folder": str(root / "noise")})
-    config = replace(SetConfig(split="all", noise_split="all", examples_per_shard=8, band_limit="off"), **settings)
+    config = replace(
+        SetConfig(split="all", noise_split="all", examples_per_shard=8, band_limit="off"),
+        **settings,
+    )
     run = RunOptions(jobs=jobs, audit=False)
     return plan_single(config, sources, TagFilter(), run, SilentReporter()), sources.roots
 
@@ -151,7 +155,8 @@ def plan_of(root: Path, music: str, jobs: int, **settings: object) -> tuple:
 def memory_of_long_tracks(root: Path) -> tuple[float, float, float]:
     """Return MB of the worker at most, and at the median of first and second half of the run."""
     code = (
-        "import sys, os; from pathlib import Path; sys.path.insert(0, os.path.dirname(sys.argv[1]));"
+        "import sys, os; from pathlib import Path;"
+        "sys.path.insert(0, os.path.dirname(sys.argv[1]));"
         "from bench_build import *; root = Path(sys.argv[2]);"
         "plan, roots = plan_of(root, 'long', 1, excerpts_per_track=4, examples_per_shard=4);"
         "build_set(plan, str(root / 'long-set'), roots, run=RunOptions(jobs=1))"
@@ -176,7 +181,7 @@ def main(clips: int, hours: float, as_json: bool) -> None:
         os.environ["ROBUST_TAGGER_CACHE"] = str(root / "cache")
         make_corpora(root, clips, hours)
         plans: list = []
-        scan_wall, scan_cpu = timed(lambda: plans.append(plan_of(root, "music", 1)))
+        _, scan_cpu = timed(lambda: plans.append(plan_of(root, "music", 1)))
         plan, roots = plans[0]
         rows = list(plan.rows)
         audio_s = plan.seconds * 6
@@ -186,7 +191,7 @@ def main(clips: int, hours: float, as_json: bool) -> None:
             return timed(lambda: build_set(plan, str(root / name), roots, run=options))
 
         floor(rows[:2], root, root / "warm.bin")
-        floor_wall, floor_cpu = timed(lambda: floor(rows, root, root / "floor.bin"))
+        _, floor_cpu = timed(lambda: floor(rows, root, root / "floor.bin"))
         one_wall, one_cpu = build("one", jobs=1, audit=False)
         _, audit_cpu = build("audited", jobs=1, audit=True)
         build("warm-2", jobs=2, audit=False)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from joblib.externals.loky import get_reusable_executor
 from tiny_corpora import Corpora, MakePlan, Roots, write_corpora
 
 from pipeline.config import RunOptions, SetConfig
@@ -25,6 +28,16 @@ def scan_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ROBUST_TAGGER_CACHE", str(folder))
         yield folder
+
+
+@pytest.fixture
+def killed_workers() -> Iterator[None]:
+    """Clean up after a test that kills loky workers: loky leaves their pipes to the collector."""
+    yield
+    get_reusable_executor().shutdown(wait=True, kill_workers=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture(scope="session")

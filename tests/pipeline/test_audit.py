@@ -168,7 +168,7 @@ def test_pairs_near_the_lsb_pass_where_rounding_explains_them(snr_db: float) -> 
     example = example_of(pcms)
     audit(encoded(example, pcms), (snr_db,))
     pcms[f"noisy.snr_{snr_db:g}"] = pcm_of(music + 3.0 * noise)
-    with pytest.raises(ManifestError, match="expected .* dB within"):
+    with pytest.raises(ManifestError, match=r"expected .* dB within"):
         audit(encoded(example_of(pcms), pcms), (snr_db,))
 
 

@@ -193,9 +193,8 @@ def test_an_audit_that_finds_something_stops_the_build(
     monkeypatch.setattr("manifests.signal.round_gain_db", lambda gain: original(gain) + 0.2)
     with pytest.raises(ManifestError) as caught:
         build_set(small, str(tmp_path / "set"), roots)
-    assert str(caught.value).startswith(
-        f"shard-000000.tar: {small.rows[0].key}.noisy.snr_0: expected 0.0 dB within 0.05 dB, got -0.2"
-    )
+    name = f"shard-000000.tar: {small.rows[0].key}.noisy.snr_0"
+    assert str(caught.value).startswith(f"{name}: expected 0.0 dB within 0.05 dB, got -0.2")
     assert not list((tmp_path / "set").glob("shard-*"))
 
 

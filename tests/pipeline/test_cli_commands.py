@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -15,6 +16,8 @@ from plain_reader import check_snrs, read_set
 from prep_runner import Ran, run_prep
 from tiny_corpora import Corpora, chord, generator, set_hashes, write_audio, write_mtat
 
+from pipeline.demo import plan_demo_corpora
+from pipeline.demo.plans import CorpusPlan
 from pipeline.stages import doctor
 
 PREP = Path(sys.executable).parent / "prep"
@@ -302,6 +305,29 @@ def test_doctor_names_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     ran = run_prep("doctor")
     assert ran.status == 1 and "!! no-such-package" in ran.out
     assert "not found; pip install 'no-such-package'" in ran.out
+
+
+def test_demo_corpora_for_people_and_machines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every corpus cut to its first two files; the real ones have tests of their own."""
+    plans = [replace(one, files=one.files[:2]) for one in plan_demo_corpora(3)]
+    asked: list[int] = []
+
+    def planned(seed: int) -> list[CorpusPlan]:
+        asked.append(seed)
+        return plans
+
+    monkeypatch.setattr("pipeline.cli.demo.plan_demo_corpora", planned)
+    monkeypatch.setattr("pipeline.demo.write.plan_demo_corpora", planned)
+    ran = run_prep("demo-corpora", tmp_path / "demo", "--seed", 3, "--jobs", 1)
+    assert ran.status == 0 and set(asked) == {3} and "demo corpora: 10/10 files" in ran.err
+    assert ran.out.startswith("mtat: 2 files, ") and "files are broken on purpose\n" in ran.out
+    ran = run_prep("demo-corpora", tmp_path / "two", "--seed", 3, "--jobs", 1, "--json")
+    assert ran.err == "" and ran.record["corpora"]["musan"]["files"] == 2
+    assert set_hashes(tmp_path / "demo") == set_hashes(tmp_path / "two")
+    ran = run_prep("demo-corpora", tmp_path / "demo", "--jobs", 1)
+    assert ran.status == 1 and "expected a new or empty folder" in ran.error
 
 
 def test_commands_in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,6 +88,7 @@ def test_a_bug_in_a_task_is_not_taken_for_a_lost_worker(jobs: int) -> None:
         list(run_tasks(break_down, NUMBERS, jobs=jobs))
 
 
+@pytest.mark.usefixtures("killed_workers")
 def test_a_lost_worker_is_named_as_such_and_the_next_call_works() -> None:
     with pytest.raises(ManifestError) as caught:
         list(run_tasks(die, NUMBERS, jobs=2))

@@ -14,7 +14,7 @@ from frozen_teams import build, canonical, reseal, roots, rows, run
 from tiny_corpora import Corpora, set_hashes, write_corpora
 
 from manifests.errors import ManifestError
-from pipeline.frozen.recipe import load_recipe
+from pipeline.frozen.load import load_recipe
 from pipeline.frozen.write import write_files
 from pipeline.stages import freeze
 
@@ -222,3 +222,11 @@ def test_verify_names_what_was_changed(team: Path, tmp_path: Path) -> None:
            .replace(b'"gain_db":-', b'"gain_db":-1'))  # fmt: skip
     done = run("verify", tmp_path / "tiny.v1", code=1)
     assert "a change is a new version" in done.output
+
+
+def test_a_recipe_may_lie_in_an_object_store(corpora: Corpora, team: Path, tmp_path: Path) -> None:
+    run("freeze", team / "set", "-o", "memory://recipes/tiny.v1", "--jobs", 1)
+    run("freeze", team / "set", "-o", "memory://recipes/tiny.v1", "--jobs", 1)
+    run("verify", "memory://recipes/tiny.v1")
+    run("thaw", "memory://recipes/tiny.v1", *roots(corpora), "--out", tmp_path / "out", "--jobs", 1)
+    assert "0 changed" in run("diff", "memory://recipes/tiny.v1", tmp_path / "out").output

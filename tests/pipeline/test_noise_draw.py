@@ -84,7 +84,7 @@ def test_a_missing_noise_changes_its_users_alone() -> None:
 
 
 def test_noises_are_used_about_equally_often() -> None:
-    """Chi-square of 4 of 200 noises in 5,000 examples: 199 degrees, 280 is its 99.99th percentile."""
+    """Chi-square of 4 of 200 noises in 5,000 examples; 280 is the 99.99th percentile of 199."""
     counts = dict.fromkeys(IDS, 0)
     for number in range(5000):
         for noise in first(0, f"key-{number}", IDS, 4):

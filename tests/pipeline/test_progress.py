@@ -29,8 +29,7 @@ def test_plain_lines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
 def test_plain_line_of_work_that_was_done_before(capsys: pytest.CaptureFixture[str]) -> None:
     with PlainReporter().track("scan x", 8, "files") as advance:
         advance(8)
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("scan x: 8/8 files, ") and line.endswith(" 0:00:00 left")
+    assert capsys.readouterr().err == "scan x: 8/8 files\n"
 
 
 def test_plain_times_over_an_hour(

@@ -41,6 +41,11 @@ def decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[st
     yield names
 
 
+def cache_file() -> Path:
+    with contextlib.closing(ScanCache()) as cache:
+        return cache.path
+
+
 def bare(found: Scan) -> tuple[Any, ...]:
     return found.clips, found.rejects
 
@@ -163,8 +168,8 @@ def test_levels_and_lengths_are_those_of_the_samples(tmp_path: Path, decoded: li
 
 
 def test_a_cache_that_is_no_database_is_passed_over(own: Path, decoded: list[str]) -> None:
-    (cache_folder()).mkdir()
-    (cache_folder() / "scan-v1.sqlite").write_bytes(b"this is not a database, but long enough" * 99)
+    cache_folder().mkdir()
+    cache_file().write_bytes(b"this is not a database, but long enough" * 99)
     found = scan("folder", str(own))
     assert len(found.clips) == 8 and len(decoded) == 8
     assert any("scanning without it" in note for note in found.notes)
@@ -174,7 +179,7 @@ def test_a_cache_that_is_no_database_is_passed_over(own: Path, decoded: list[str
 def test_a_damaged_cache_is_passed_over(own: Path, decoded: list[str]) -> None:
     """Pages overwritten in the middle of the file."""
     first = scan("folder", str(own))
-    path = cache_folder() / "scan-v1.sqlite"
+    path = cache_file()
     data = bytearray(path.read_bytes())
     data[4096:] = os.urandom(len(data) - 4096)
     path.write_bytes(data)
@@ -186,7 +191,7 @@ def test_a_damaged_cache_is_passed_over(own: Path, decoded: list[str]) -> None:
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"reason": 1, "x": 2}', '{"rms_db": "?"}'])
 def test_a_damaged_row_is_measured_again(own: Path, decoded: list[str], text: str) -> None:
     first = scan("folder", str(own))
-    with sqlite3.connect(cache_folder() / "scan-v1.sqlite") as db:
+    with sqlite3.connect(cache_file()) as db:
         db.execute("UPDATE measured SET result = ? WHERE url LIKE '%noise3.wav'", (text,))
     db.close()
     decoded.clear()

@@ -285,6 +285,7 @@ def test_a_rank_that_dies_ends_the_other_with_a_message(
     finally:
         for rank in ranks:
             rank.kill()
+            rank.communicate()
     assert ranks[0].returncode == 1
     assert "train: ranks: expected all 2 processes to the end of the run, lost one: " in output
     assert "run the same command again to go on" in output and "Traceback" not in output
@@ -336,7 +337,7 @@ def test_torchrun_takes_the_same_command(suite: Path, dat_run: Path, tmp_path: P
     assert done.returncode == 0, done.stderr
     assert load_checkpoint(tmp_path / "run/checkpoints/best").progress["tags"]
     resumed = subprocess.run(
-        [train, *map(str, command[6:])], env={**os.environ, "OMP_NUM_THREADS": "1"},
+        [train, *map(str, command[7:])], env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True, text=True, timeout=180,
     )  # fmt: skip
     assert resumed.returncode == 2 and "another number of ranks" in resumed.stderr

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,11 @@ SAMPLES = 66_150
 
 RUNGS_DB = (10.0, 0.0, -10.0)
 
+SET: dict[str, Any] = {
+    "excerpts": 1, "n_samples": SAMPLES, "snrs_db": RUNGS_DB, "codec": "wav",
+}  # fmt: skip
+TRAIN_SET: dict[str, Any] = {**SET, "excerpts": 2, "corpus": "train"}
+
 SYSTEM = ("--precision", "float32", "--threads", "1", "--workers", "0", "--device", "cpu")
 MODEL = ("--width", "0.03", "--input-level", "rms")
 STAGE_1 = (
@@ -38,27 +43,19 @@ COMPARISON = (*SYSTEM, *MODEL, *STAGE_1, *STAGE_3)
 DAT = (*COMPARISON, *STAGE_2)
 
 
-def write_suite(folder: Path, *, tags: Mapping[str, Sequence[str]] | None = None) -> Path:
-    """Write a suite with every role; 8 songs of two excerpts to train on, 4 in each half.
-
-    Args:
-        folder: where to.
-        tags: tags by song of the training set.
-    """
+def write_suite(folder: Path) -> Path:
+    """Write a suite with every role; 8 songs of two excerpts to train on, 4 in each half."""
     sets: dict[str, dict[str, Any]] = {
-        "pretrain-train": {"n_songs": 8, "excerpts": 1, "corpus": "pre"},
-        "pretrain-valid": {"n_songs": 4, "excerpts": 1, "corpus": "prevalid", "halves": False},
-        "train": {"n_songs": 8, "excerpts": 2, "corpus": "train", "tags": tags},
-        "valid": {"n_songs": 6, "excerpts": 1, "corpus": "valid", "halves": False},
-        "test-audioset": {"n_songs": 6, "excerpts": 1, "corpus": "testa", "halves": False},
-        "test-musan": {"n_songs": 6, "excerpts": 1, "corpus": "testm", "halves": False},
-        "extra-target": {"n_songs": 6, "excerpts": 1, "corpus": "extra", "halves": False},
+        "pretrain-train": {"n_songs": 8, "corpus": "pre"},
+        "pretrain-valid": {"n_songs": 4, "corpus": "prevalid", "halves": False},
+        "train": {"n_songs": 8, **TRAIN_SET},
+        "valid": {"n_songs": 6, "corpus": "valid", "halves": False},
+        "test-audioset": {"n_songs": 6, "corpus": "testa", "halves": False},
+        "test-musan": {"n_songs": 6, "corpus": "testm", "halves": False},
+        "extra-target": {"n_songs": 6, "corpus": "extra", "halves": False},
     }
     for role, options in sets.items():
-        write_set(
-            str(folder / role), n_samples=SAMPLES, snrs_db=RUNGS_DB, name=role, codec="wav",
-            **options,
-        )  # fmt: skip
+        write_set(str(folder / role), name=role, **{**SET, **options})
     (folder / "suite.json").write_text(json.dumps({role: role for role in sets}))
     return folder
 

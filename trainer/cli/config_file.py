@@ -54,4 +54,5 @@ def _given(value: Any, parameter: click.Parameter, where: str) -> Any:
     if isinstance(value, list):
         parts = [_given(part, parameter, where) for part in value]
         return parts if parameter.multiple else ",".join(map(str, parts))
-    return value if isinstance(value, bool) else str(value)
+    is_flag = isinstance(parameter, click.Option) and parameter.is_flag
+    return value if is_flag and isinstance(value, bool) else str(value)

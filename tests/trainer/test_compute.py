@@ -1,0 +1,149 @@
+"""How a run computes: cores, lost ranks, levels, compilation."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_suite import COMPARISON, run_well, values
+from torch import nn
+
+from manifests.errors import ManifestError
+from trainer import compute
+from trainer.compute import Compute, open_compute, prepared, shared_cores
+from trainer.config import ModelConfig, SystemConfig
+from trainer.runs.distributed import World
+
+CPU = SystemConfig(device="cpu")
+
+
+@pytest.fixture(autouse=True)
+def _threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def one(system: SystemConfig = CPU) -> Compute:
+    return Compute(torch.device("cpu"), World(), system)
+
+
+@pytest.mark.parametrize(
+    ("cores", "size", "local", "expected"),
+    [(8, 1, "", 8), (8, 3, "", 2), (2, 4, "", 1), (8, 16, "4", 2), (8, 16, "x", 1)],
+)
+def test_processes_of_a_machine_share_its_cores(
+    monkeypatch: pytest.MonkeyPatch, cores: int, size: int, local: str, expected: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(cores), raising=False)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", local)
+    assert shared_cores(size) == expected
+
+
+def test_threads_are_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compute, "shared_cores", lambda size: 2)
+    with open_compute(SystemConfig(device="cpu", threads=1)) as found:
+        assert torch.get_num_threads() == 1 and found.device.type == "cpu"
+    with open_compute(CPU) as found:
+        assert torch.get_num_threads() == 2 and found.world == World()
+
+
+@pytest.mark.parametrize(
+    ("text", "ours"),
+    [
+        ("[gloo/transport/tcp/pair.cc:534] Connection closed by peer [::1]:1", True),
+        ("NCCL error: remote process exited", True),
+        ("Timed out waiting for recv", True),
+        ("shape mismatch", False),
+        ("", False),
+    ],
+)
+def test_a_lost_rank_is_named(monkeypatch: pytest.MonkeyPatch, text: str, ours: bool) -> None:
+    monkeypatch.setattr(compute, "environment", lambda: (0, 2, 0))
+    monkeypatch.setattr(compute, "joined_world", alone)
+    expected = ManifestError if ours else RuntimeError
+    with pytest.raises(expected) as error, open_compute(CPU):
+        raise RuntimeError(text)
+    assert ("expected all 2 processes to the end of the run, lost one" in str(error.value)) == ours
+
+
+class alone:  # noqa: N801
+    """Stands for ``joined_world``."""
+
+    def __init__(self, device: torch.device) -> None:
+        del device
+
+    def __enter__(self) -> World:
+        return World()
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+def test_one_process_alone_keeps_its_errors() -> None:
+    with pytest.raises(RuntimeError, match="Connection reset by peer"), open_compute(CPU):
+        raise RuntimeError("Connection reset by peer")
+
+
+def test_every_step_has_draws_of_its_own() -> None:
+    def draw(step: int, rank: int = 0, seed: int = 0) -> float:
+        Compute(torch.device("cpu"), World(rank, 2), CPU).seed_step(seed, step)
+        return float(torch.rand(()))
+
+    found = [draw(0), draw(1), draw(0, rank=1), draw(0, seed=1)]
+    assert len(set(found)) == 4
+    torch.rand(7)
+    assert draw(1) == found[1]
+
+
+def test_levels() -> None:
+    x = 0.3 * torch.randn(2, 1, 500)
+    assert prepared(ModelConfig(input_level="asis"))(x) is x
+    levelled = prepared(ModelConfig(level_dbfs=-26.0))(x)
+    rms = levelled.square().mean(dim=(1, 2)).sqrt()
+    torch.testing.assert_close(rms, torch.full((2,), 10 ** (-26 / 20)))
+
+
+def test_precision_that_is_asked_for_is_not_timed() -> None:
+    def never() -> torch.Tensor:
+        raise AssertionError("timed")
+
+    for name in ("float32", "bfloat16"):
+        assert one(SystemConfig(precision=name)).precision_of(never, []) == name  # type: ignore[arg-type]
+
+
+def test_autocast() -> None:
+    layer, x = nn.Linear(3, 3), torch.randn(2, 3)
+    with one().autocast("float32"):
+        assert layer(x).dtype is torch.float32
+    with one().autocast("bfloat16"):
+        assert layer(x).dtype is torch.bfloat16
+
+
+def test_compilation_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda module: compiled.append(module) or nn.Identity())
+    module = nn.Linear(2, 2)
+    for wanted, on_cpu in (("off", False), ("auto", False), ("on", True)):
+        found = one(SystemConfig(compile=wanted)).compiled(module)  # type: ignore[arg-type]
+        assert (found is not module) == on_cpu
+    assert compiled == [module]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_compiled_run_learns_the_same(suite: Path, dat_run: Path, tmp_path: Path) -> None:
+    import shutil
+
+    if not shutil.which("g++"):
+        pytest.skip("torch.compile needs a C++ compiler on a CPU")
+    shared = ("baseline", "--shards", suite, "--encoder", dat_run, *COMPARISON)
+    losses = []
+    for compile_ in ("off", "on"):
+        out = tmp_path / compile_
+        run_well(*shared, "--out", out, "--compile", compile_)
+        losses.append(values(out, "train/loss"))
+    assert losses[0] == pytest.approx(losses[1], abs=1e-3)

@@ -1,0 +1,105 @@
+"""Exported taggers give what torch gives, for any number of chunks."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_sets import TAGS, music_and_noise
+from tiny_suite import run, run_well
+
+from manifests.errors import UsageError
+from manifests.rows import CHUNK_SAMPLES
+from trainer.adabn import average_from_here
+from trainer.export import ChunkTagger, export_tagger
+from trainer.tagger import Tagger, load_tagger
+
+
+@pytest.fixture(scope="module")
+def chunks() -> np.ndarray:
+    """Chords, noise, silence and a very quiet chunk, (5, 1, 59,049)."""
+    music, noise = music_and_noise(CHUNK_SAMPLES, 3)
+    zeros = np.zeros(CHUNK_SAMPLES)
+    rows = [music, noise, music + noise, zeros, 1e-4 * music]
+    return np.stack(rows)[:, None].astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def tagger(dat_run: Path, chunks: np.ndarray) -> Tagger:
+    """A tagger whose outputs differ from chunk to chunk."""
+    one = load_tagger(dat_run)
+    average_from_here(one.encoder, forget=True)
+    with torch.no_grad():
+        one.encoder.train()(one.prepare(torch.from_numpy(chunks)))
+        one.predictor.layers[2].weight.mul_(10.0)
+    one.encoder.eval()
+    return one
+
+
+def assert_card(path: Path, tagger: Tagger, format_name: str) -> None:
+    card = json.loads(Path(f"{path}.json").read_text())
+    assert card["format"] == format_name and card["tags"] == list(TAGS)
+    assert card["sample_rate"] == 22_050 and card["band_hz"] is None
+    assert card["input"] == {"name": "audio", "shape": ["n_chunks", 1, CHUNK_SAMPLES]}
+    assert card["weights_sha256"] == tagger.sha256
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_torchscript(tagger: Tagger, chunks: np.ndarray, tmp_path: Path) -> None:
+    path = tmp_path / "tagger.pt"
+    export_tagger(tagger, path, "torchscript")
+    assert_card(path, tagger, "torchscript")
+    expected, _ = tagger.predict(torch.device("cpu"))(chunks)
+    assert np.ptp(expected) > 0.05
+    module = torch.jit.load(str(path))  # type: ignore[no-untyped-call]
+    for n in (1, 2, 5):
+        with torch.no_grad():
+            found = module(torch.from_numpy(chunks[:n])).numpy()
+        np.testing.assert_allclose(found, expected[:n], atol=1e-4)
+
+
+def test_onnx(tagger: Tagger, chunks: np.ndarray, tmp_path: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime", reason="install robust-tagger[onnx]")
+    path = tmp_path / "tagger.onnx"
+    export_tagger(tagger, path, "onnx")
+    assert_card(path, tagger, "onnx")
+    expected, _ = tagger.predict(torch.device("cpu"))(chunks)
+    session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    for n in (1, 2, 5):
+        (found,) = session.run(["probabilities"], {"audio": chunks[:n]})
+        np.testing.assert_allclose(found, expected[:n], atol=1e-4)
+
+
+def test_the_level_is_part_of_what_is_exported(tagger: Tagger, chunks: np.ndarray) -> None:
+    with torch.no_grad():
+        model = ChunkTagger(tagger).eval()
+        loud, quiet = (model(torch.from_numpy(gain * chunks[:3])) for gain in (1.0, 0.1))
+    torch.testing.assert_close(loud, quiet, atol=1e-4, rtol=0)
+
+
+def test_the_command(dat_run: Path, tmp_path: Path) -> None:
+    path = tmp_path / "tagger.pt"
+    result = run_well("export", "--checkpoint", dat_run, "--format", "torchscript", "-o", path)
+    assert result.output.startswith(f"{path}: ") and result.output.endswith(" MB, torchscript\n")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["tagger.pt", "tagger.pt.json"]
+    bad = run("export", "--checkpoint", dat_run, "--format", "tflite", "-o", path)
+    assert bad.exit_code == 2 and "'tflite' is not one of 'onnx', 'torchscript'" in bad.output
+    (tmp_path / "file").write_text("x")
+    nowhere = tmp_path / "file" / "x.pt"
+    lost = run("export", "--checkpoint", dat_run, "--format", "torchscript", "-o", nowhere)
+    assert lost.exit_code == 1 and lost.output.startswith(f"train: {nowhere}: ")
+
+
+def test_what_is_missing_is_said(
+    tagger: Tagger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UsageError, match="--format: expected onnx or torchscript, got x"):
+        export_tagger(tagger, tmp_path / "x", "x")
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(UsageError, match=r"--format onnx: install robust-tagger\[onnx\]"):
+        export_tagger(tagger, tmp_path / "x", "onnx")
+    assert not (tmp_path / "x").exists()

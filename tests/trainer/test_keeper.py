@@ -1,0 +1,197 @@
+"""What every stage keeps: records, checkpoints by the clock, the best one, the precision."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_suite import COMPARISON, DAT, assert_same_weights, run_well, values
+from tiny_training import OPTIMIZERS, Training
+
+from manifests.errors import UsageError
+from trainer import compute, keeper
+from trainer.keeper import Keeper
+from trainer.runs.checkpoint import load_checkpoint
+from trainer.runs.distributed import World
+from trainer.runs.folder import RunFolder
+from trainer.runs.metrics_log import read_records
+
+
+@pytest.fixture
+def one() -> Training:
+    return Training(OPTIMIZERS["adam"])
+
+
+def keep(path: Path, one: Training, **options: Any) -> Keeper:
+    path.mkdir(exist_ok=True)
+    settings = {"n_steps": 25, "validations": 2, "loaders": {"source": "a"}} | options
+    return Keeper(
+        run=RunFolder(path), stage="test", state=one.state, world=World(), card={"tags": ["x"]},
+        **settings,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("n_steps", "validations", "expected"),
+    [(10, 1, [10]), (10, 2, [5, 10]), (7, 3, [3, 5, 7]), (3, 8, [1, 2, 3]), (4, 0, [4])],
+)
+def test_validations_are_evenly_spaced_and_the_last_step_is_one(
+    tmp_path: Path, one: Training, n_steps: int, validations: int, expected: list[int]
+) -> None:
+    kept = keep(tmp_path, one, n_steps=n_steps, validations=validations)
+    assert [step for step in range(1, n_steps + 1) if kept.validates(step)] == expected
+
+
+def test_records_are_means_since_the_one_before(tmp_path: Path, one: Training) -> None:
+    with keep(tmp_path, one).open() as kept:
+        for step in range(1, 26):
+            kept.stepped(step, {"loss": torch.tensor(float(step)), "lr": 0.5}, n=4)
+            if kept.validates(step):
+                with kept.validation(step):
+                    pass
+                kept.validated(step, 0.5, {"auc": 0.5})
+    records = read_records(tmp_path / "metrics.jsonl")
+    trained = {r["step"]: r["train/loss"] for r in records if "train/loss" in r}
+    assert trained == {10: 5.5, 12: 11.5, 20: 16.5, 25: 23.0}, "12 is a validation"
+    assert [r["step"] for r in records if "valid/auc" in r] == [12, 25]
+    assert values(tmp_path, "train/lr") == [0.5] * 4
+
+
+def test_examples_per_second_leave_validations_out(
+    tmp_path: Path, one: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(keeper.time, "monotonic", lambda: now[0])
+    with keep(tmp_path, one, n_steps=4).open() as kept:
+        for step in range(1, 5):
+            now[0] += 2.0
+            kept.stepped(step, {"loss": 1.0}, n=10)
+            if kept.validates(step):
+                with kept.validation(step):
+                    now[0] += 100.0
+                kept.validated(step, 0.5, {})
+    assert values(tmp_path, "train/examples_per_s") == [5.0, 5.0]
+
+
+def test_checkpoints_by_the_clock(
+    tmp_path: Path, one: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, saved = [0.0], list[int]()
+    monkeypatch.setattr(keeper.time, "monotonic", lambda: now[0])
+    real = Keeper.save
+    monkeypatch.setattr(Keeper, "save", lambda self, step: saved.append(step) or real(self, step))
+    with keep(tmp_path, one, n_steps=100, validations=1).open() as kept:
+        for step in range(1, 100):
+            now[0] += 2.5
+            kept.stepped(step, {"loss": 1.0}, n=1)
+    assert saved == [30, 60, 90], "the first record after a minute"
+    assert load_checkpoint(tmp_path / "checkpoints" / "last").progress["step"] == 90
+
+
+def test_the_best_is_kept_and_a_diverged_score_never_is(tmp_path: Path, one: Training) -> None:
+    best = tmp_path / "checkpoints" / "best"
+    with keep(tmp_path, one, n_steps=6, validations=6).open() as kept:
+        for step, score in enumerate((math.nan, 0.5, 0.4, math.inf, 0.6, 0.6), 1):
+            kept.validated(step, score, {"auc": score})
+            expected = {1: None, 2: 2, 3: 2, 4: 2, 5: 5, 6: 5}[step]
+            assert best.is_dir() == (expected is not None)
+            if expected:
+                assert load_checkpoint(best).progress["step"] == expected
+    assert load_checkpoint(best).progress["best"] == 0.6
+    assert not load_checkpoint(best).optimizer
+    sizes = [
+        sum(p.stat().st_size for p in (best.parent / name).glob("*.safetensors"))
+        for name in ("best", "last")
+    ]
+    assert sizes[0] < sizes[1]
+
+
+@pytest.mark.parametrize(
+    ("changed", "what"),
+    [
+        ({"loaders": {"source": "b"}}, "sets"),
+        ({"begins_with": "other"}, "initial weights"),
+        ({"n_steps": 26}, "number of steps"),
+    ],
+)
+def test_other_data_weights_or_steps_are_refused(
+    tmp_path: Path, one: Training, changed: dict[str, Any], what: str
+) -> None:
+    with keep(tmp_path, one).open() as kept:
+        kept.save(10)
+    with keep(tmp_path, one).open() as again:
+        assert (again.first_step, again.done) == (10, False)
+    with pytest.raises(UsageError, match=f"expected the {what} that the run began with"):
+        keep(tmp_path, one, **changed).open().__enter__()
+
+
+def test_slow_validation_is_warned_of(
+    tmp_path: Path, one: Training, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(keeper.time, "monotonic", lambda: now[0])
+    for name, taken_s in (("a", 10.0), ("b", 90.0)):
+        with keep(tmp_path / name, one, n_steps=1).open() as kept:
+            now[0] += 200.0
+            with kept.validation(1):
+                now[0] += taken_s
+    assert caplog.text.count("validation took") == 1
+    assert "test: validation took 31 % of the time; ask for fewer --validations" in caplog.text
+
+
+# ---- precision ------------------------------------------------------------------------
+
+OPTIONS = ("--precision", "auto", "--finetune", "--classifier-dropout", "0.3")
+
+
+def test_timing_precisions_changes_nothing_but_the_speed(
+    suite: Path, dat_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights, statistics, gradients and draws of dropout are those of a run without trials."""
+    timed = []
+    real = compute.choose_precision
+
+    def choose(step: Any, **options: Any) -> torch.dtype:
+        timed.append(real(step, **options))
+        return torch.float32
+
+    shared = ("dat", "--shards", suite, "--encoder", dat_run, *DAT, *OPTIONS)
+    run_well(*shared, "--precision", "float32", "--out", tmp_path / "plain")
+    monkeypatch.setattr(compute, "choose_precision", choose)
+    run_well(*shared, "--out", tmp_path / "timed")
+    assert len(timed) == 1, "stage 3; stage 2 is always float32"
+    assert_same_weights(tmp_path / "timed/checkpoints/last", tmp_path / "plain/checkpoints/last")
+
+
+def test_a_resumed_stage_keeps_its_precision(
+    suite: Path, dat_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from test_resume import KilledError, interrupt
+    from tiny_suite import run
+
+    def never(*_: object, **__: object) -> torch.dtype:
+        raise AssertionError("it was chosen before")
+
+    monkeypatch.setattr(keeper, "SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(keeper, "LOG_EVERY", 1)
+    shared = ("baseline", "--shards", suite, "--encoder", dat_run, *COMPARISON)
+    out = ("--precision", "auto", "--out", tmp_path / "cut")
+    with monkeypatch.context() as patch, pytest.raises(KilledError):
+        patch.setattr(compute, "choose_precision", lambda *_, **__: torch.bfloat16)
+        interrupt(patch, "baseline", 3)
+        run(*shared, *out)
+    last = tmp_path / "cut" / "checkpoints" / "last"
+    assert load_checkpoint(last).progress["precision"] == "bfloat16"
+    monkeypatch.setattr(compute, "choose_precision", never)
+    run_well(*shared, *out)
+    assert load_checkpoint(last).progress["precision"] == "bfloat16"
+    run_well(*shared, "--precision", "bfloat16", "--out", tmp_path / "whole")
+    assert_same_weights(last, tmp_path / "whole/checkpoints/last")
+    assert weights_dtypes(last) <= {torch.float32, torch.int64}, "weights stay in float32"
+
+
+def weights_dtypes(folder: Path) -> set[torch.dtype]:
+    return {value.dtype for value in load_checkpoint(folder).weights.values()}
