@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_suite import COMPARISON, DAT, assert_same_weights, run_well, values
+from tiny_interrupt import KilledError, interrupt
+from tiny_suite import COMPARISON, DAT, assert_same_weights, run, run_well, values
 from tiny_training import OPTIMIZERS, Training
 
 from manifests.errors import UsageError
@@ -55,8 +56,8 @@ def test_records_are_means_since_the_one_before(tmp_path: Path, one: Training) -
                 kept.validated(step, 0.5, {"auc": 0.5})
     records = read_records(tmp_path / "metrics.jsonl")
     trained = {r["step"]: r["train/loss"] for r in records if "train/loss" in r}
-    assert trained == {10: 5.5, 12: 11.5, 20: 16.5, 25: 23.0}, "12 is a validation"
-    assert [r["step"] for r in records if "valid/auc" in r] == [12, 25]
+    assert trained == {10: 5.5, 13: 12.0, 20: 17.0, 25: 23.0}, "13 is a validation"
+    assert [r["step"] for r in records if "valid/auc" in r] == [13, 25]
     assert values(tmp_path, "train/lr") == [0.5] * 4
 
 
@@ -169,9 +170,6 @@ def test_timing_precisions_changes_nothing_but_the_speed(
 def test_a_resumed_stage_keeps_its_precision(
     suite: Path, dat_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from test_resume import KilledError, interrupt
-    from tiny_suite import run
-
     def never(*_: object, **__: object) -> torch.dtype:
         raise AssertionError("it was chosen before")
 

@@ -6,12 +6,11 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from tiny_interrupt import KilledError, interrupt
 from tiny_suite import COMPARISON, DAT, assert_same_weights, run, run_well, start
 
 from trainer import keeper
@@ -23,26 +22,10 @@ TIMES = ("train/examples_per_s",)
 SAVE_OFTEN = "import trainer.keeper as k; k.SAVE_EVERY_S, k.LOG_EVERY = 0.0, 1"
 
 
-class KilledError(BaseException):
-    """Stands for kill -9: nothing catches it."""
-
-
 @pytest.fixture
 def save_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeper, "SAVE_EVERY_S", 0.0)
     monkeypatch.setattr(keeper, "LOG_EVERY", 1)
-
-
-def interrupt(monkeypatch: pytest.MonkeyPatch, stage: str, step: int) -> None:
-    """Die in a step of a stage, before it is logged or saved."""
-    real = Keeper.stepped
-
-    def stepped(self: Keeper, at: int, figures: Mapping[str, torch.Tensor | float], n: int) -> None:
-        if (self.stage, at) == (stage, step):
-            raise KilledError
-        real(self, at, figures, n)
-
-    monkeypatch.setattr(Keeper, "stepped", stepped)
 
 
 def plain(run_folder: Path) -> list[dict[str, object]]:
