@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import functools
 import logging
+import os
 import socket
 import threading
 import time
@@ -55,6 +57,28 @@ def _guarded(function: Callable[..., Result], arguments: tuple[Any, ...]) -> Res
     except Exception as error:
         state = {k: v for k, v in error.__dict__.items() if k != "__notes__"}
         return _Failure(type(error), error.args, state, traceback.format_exc())
+
+
+def _in_loky(function: Callable[..., Result], arguments: tuple[Any, ...]) -> Result | _Failure:
+    _end_with_parent()
+    return _guarded(function, arguments)
+
+
+@functools.cache
+def _end_with_parent() -> None:
+    """End this worker soon after the process that started it is gone (kill -9, out of memory).
+
+    loky's workers would finish the task, begin the next and then wait for five minutes, while the
+    user may already have begun another build in the same place.
+    """
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.25)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
 
 
 def run_tasks(
@@ -116,7 +140,7 @@ def _loky_outcomes(
             yield function(*args)
         return
     stopped = threading.Event()
-    tasks = (joblib.delayed(_guarded)(function, args) for args in arguments if not stopped.is_set())
+    tasks = (joblib.delayed(_in_loky)(function, args) for args in arguments if not stopped.is_set())
     with joblib.parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1):
         parallel = joblib.Parallel(
             return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs"

@@ -146,7 +146,9 @@ def _entries(out: str) -> list[str]:
 
 
 def _is_ours(name: str) -> bool:
-    return name in FILES or name == PLAN_FOLDER or _SHARD.fullmatch(name) is not None
+    beside = ("recipe.json", "verdicts.parquet")  # what freezing and thawing add to a set
+    known = name in (*FILES, *beside) or name == PLAN_FOLDER
+    return known or _SHARD.fullmatch(name) is not None
 
 
 def clear(out: str) -> None:

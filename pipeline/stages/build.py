@@ -140,6 +140,7 @@ def _build(
         except SourceChangedError as error:
             forget(error.url)
             raise
+    store.remove_partials(out)  # of workers that outlived a killed run by a moment
     finish_set(plan, out, header)
     return n_resumed, seconds_resumed
 

@@ -1,0 +1,123 @@
+"""``train evaluate`` and ``train compare`` on runs of a small suite."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from tiny_sets import write_set
+from tiny_suite import COMPARISON, RUNGS_DB, SET, run, run_well
+
+from manifests.errors import ManifestError, UsageError
+from trainer.roles import Roles, open_roles
+
+TESTS = ("test-audioset", "test-musan")
+
+
+@pytest.fixture(scope="module")
+def runs(suite: Path, dat_run: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The run of dat, a baseline of two seeds, and the random encoder; all evaluated."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    shutil.copytree(dat_run, folder / "dat")
+    for seed in (0, 1):
+        out = folder / f"baseline{seed}"
+        options = ("--shards", suite, "--encoder", dat_run, "--seed", seed, *COMPARISON)
+        run_well("baseline", "--out", out, *options)
+    shared = ("--checkpoint", folder / "dat", "--shards", suite)
+    run_well("evaluate", *shared, "--random-encoder", "--out", folder / "random")
+    found = [folder / name for name in ("dat", "baseline0", "baseline1")]
+    for one in found:
+        run_well("evaluate", "--checkpoint", one, "--shards", suite)
+    return [*found, folder / "random"]
+
+
+def test_a_suite_stands_for_its_test_sets(runs: list[Path], suite: Path, tmp_path: Path) -> None:
+    for one in runs:
+        files = {path.name for path in (one / "evaluation").iterdir()}
+        assert {"evaluation.json", *(f"{name}.scores" for name in TESTS)} <= files
+    result = run_well("evaluate", "--checkpoint", runs[0], "--shards", suite, "--out", tmp_path)
+    for name in TESTS:
+        assert f"dat on {name}: 6 clips, 4 tags (0 without both classes left out)" in result.output
+    rows = [line.split()[0] for line in result.output.splitlines() if "  AP " in line]
+    assert rows == ["clean", *(f"noisy.snr_{snr:g}" for snr in RUNGS_DB)] * 2
+    assert f"written to {tmp_path}" in result.output
+    parsed = json.loads(
+        run_well(
+            "evaluate", "--checkpoint", runs[0], "--shards", suite / "test-musan", "--json",
+            "--out", tmp_path / "one", "--workers", 1,
+        ).output
+    )  # fmt: skip
+    assert [one["label"]["name"] for one in parsed["sets"]] == ["test-musan"]
+    whole = json.loads((tmp_path / "evaluation.json").read_text())
+    assert parsed["sets"][0] == whole["sets"][1], "workers change no score"
+
+
+def test_real_recordings_have_a_column_of_their_own(
+    runs: list[Path], suite: Path, tmp_path: Path
+) -> None:
+    write_set(
+        str(tmp_path / "real"), name="real", **{**SET, "n_songs": 4, "snrs_db": (), "halves": False}
+    )
+    sets = ("--shards", tmp_path / "real", "--out", tmp_path / "out")
+    result = run_well("evaluate", "--checkpoint", runs[0], *sets)
+    assert "dat on real: 4 clips" in result.output and "  audio " in result.output
+
+
+def test_wrong_sets(runs: list[Path], suite: Path, dat_run: Path, tmp_path: Path) -> None:
+    shared = ("evaluate", "--checkpoint", runs[0], "--shards")
+    (tmp_path / "suite.json").write_text('{"train": "train"}')
+    for arguments, status, text in (
+        ((tmp_path,), 2, "expected a set, or a suite with test-audioset or test-musan"),
+        ((tmp_path / "gone",), 1, "expected a suite (suite.json in it"),
+        ((suite, "--random-encoder"), 2, "--random-encoder: expected --out DIR"),
+        ((suite, "--subset", "x"), 2, "--subset: expected one set, got 2"),
+        ((suite / "test-musan", "--shards", suite / "test-musan"), 2, "of different names, got"),
+    ):
+        result = run(*shared, *arguments)
+        assert (result.exit_code, text in result.output) == (status, True), result.output
+        assert "Traceback" not in result.output
+
+
+def test_the_table_of_runs(runs: list[Path], tmp_path: Path) -> None:
+    result = run_well("compare", *runs, "--out", tmp_path / "table")
+    rows = [line for line in result.output.splitlines() if line.startswith(("baseline", "dat"))]
+    assert sum(row.startswith("baseline") for row in rows) >= 1, result.output
+    assert not any(line.startswith("baseline1") for line in rows), "seeds of one run are one row"
+    assert (tmp_path / "table").is_dir() and "files in" in result.output
+    parsed = json.loads(
+        run_well("compare", *runs, "--out", tmp_path / "json", "--json", "--no-paired").output
+    )
+    assert parsed
+    fails = run("compare", tmp_path / "gone", "--out", tmp_path / "x")
+    assert fails.exit_code in (1, 2) and fails.output.startswith("train: ")
+    assert "Traceback" not in fails.output
+
+
+# ---- roles ----------------------------------------------------------------------------
+
+
+def test_roles_of_a_suite_a_folder_above_it_and_a_set(suite: Path, tmp_path: Path) -> None:
+    whole = open_roles(str(suite))
+    assert set(whole.urls) == {
+        "pretrain-train", "pretrain-valid", "train", "valid", *TESTS, "extra-target",
+    }  # fmt: skip
+    (tmp_path / "k2").symlink_to(suite)
+    assert open_roles(str(tmp_path)).urls["train"] == str(tmp_path / "k2" / "train")
+    one = open_roles(str(suite / "train"))
+    assert one.urls == {"train": str(suite / "train")} and "valid" not in one
+    assert one.pretrain("train") == "train" and whole.pretrain("valid") == "pretrain-valid"
+    laid = open_roles(str(suite), ("train=a", "valid=b=c", "train=d"))
+    assert (laid.urls["train"], laid.urls["valid"]) == ("d", "b=c")
+
+
+def test_roles_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="expected a set with the role train, got none; name one"):
+        Roles({}).open("train")
+    with pytest.raises(ManifestError, match=r"expected a set with index\.json, found none"):
+        Roles({"train": str(tmp_path)}).open("train")
+    with pytest.raises(UsageError, match="expected ROLE=SET with a role of pretrain-train, "):
+        open_roles(None, ("tests=x",))
+    with pytest.raises(UsageError, match="expected the folder of a suite or set, got nothing"):
+        open_roles(None)
