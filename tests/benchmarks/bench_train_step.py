@@ -45,8 +45,9 @@ class Variant:
     @property
     def name(self) -> str:
         parts = [self.layout, self.dtype]
-        parts += [word for word, on in (("kept memory", self.keep_memory), ("fused Adam", self.fused),
-                                        ("compiled", self.compiled)) if on]  # fmt: skip
+        options = {"kept memory": self.keep_memory, "fused Adam": self.fused}
+        options |= {"compiled": self.compiled}
+        parts += [word for word, on in options.items() if on]
         return ", ".join(parts)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import select
 import sys
 
 import pytest
@@ -56,6 +57,20 @@ def test_an_error_ends_the_work_of_every_reporter() -> None:
             raise KeyError
 
 
+def all_that_was_written(terminal: int) -> str:
+    """Read a pseudo-terminal until nothing comes for a moment: one read may give a part."""
+    data = b""
+    while select.select([terminal], [], [], 1.0)[0]:
+        try:
+            part = os.read(terminal, 100_000)
+        except OSError:
+            break
+        if not part:
+            break
+        data += part
+    return data.decode()
+
+
 def test_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Written to a copy of descriptor 2, which decoding redirects for moments."""
     ours, theirs = pty.openpty()
@@ -70,7 +85,7 @@ def test_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         os.dup2(saved, 2)
         os.close(saved)
         os.close(theirs)
-    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", os.read(ours, 100_000).decode())
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", all_that_was_written(ours))
     os.close(ours)
     assert "build x" in shown and "4/4" in shown and "examples/s" in shown
 
