@@ -44,10 +44,12 @@ class Variant:
 
     @property
     def name(self) -> str:
-        parts = [self.layout, self.dtype]
-        options = {"kept memory": self.keep_memory, "fused Adam": self.fused}
-        options |= {"compiled": self.compiled}
-        parts += [word for word, on in options.items() if on]
+        extras = {
+            "kept memory": self.keep_memory,
+            "fused Adam": self.fused,
+            "compiled": self.compiled,
+        }
+        parts = [self.layout, self.dtype, *(word for word, on in extras.items() if on)]
         return ", ".join(parts)
 
 

@@ -84,8 +84,8 @@ def test_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     finally:
         os.dup2(saved, 2)
         os.close(saved)
-        os.close(theirs)
     shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", all_that_was_written(ours))
+    os.close(theirs)  # not before: a closed end may lose what is still on its way
     os.close(ours)
     assert "build x" in shown and "4/4" in shown and "examples/s" in shown
 
