@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from manifests.errors import UsageError
+from manifests.errors import ManifestError, UsageError
 from trainer.adabn import train_adabn
 from trainer.comparisons import train_comparison
 from trainer.compute import Compute
@@ -118,7 +118,12 @@ def _stages(config: TrainConfig, given: Path | None, only_stage: int | None) -> 
 def _open(out: Path, config: dict[str, Any], compute: Compute, *, overwrite: bool) -> RunFolder:
     """Open the run's folder on the first rank; the others take it as it then is."""
     if compute.world.is_main:
-        run = open_run(out, config, overwrite=overwrite)
+        try:
+            run = open_run(out, config, overwrite=overwrite)
+        except OSError as error:
+            raise ManifestError(
+                f"{out}: cannot be written: {error.strerror}; name another --out"
+            ) from error
         compute.world.barrier()
         return run
     compute.world.barrier()

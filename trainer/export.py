@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -73,7 +75,7 @@ def _onnx(model: nn.Module, example: torch.Tensor) -> bytes:
     except ImportError as error:
         raise UsageError("--format onnx: install robust-tagger[onnx]") from error
     n_chunks = torch.export.Dim("n_chunks", min=1)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _quiet("torch.onnx"):
         warnings.simplefilter("ignore")  # the exporter warns of its own deprecations
         program = torch.onnx.export(
             model,
@@ -88,6 +90,18 @@ def _onnx(model: nn.Module, example: torch.Tensor) -> bytes:
         raise UsageError("--format onnx: torch gave no program; try --format torchscript")
     serialized: bytes = program.model_proto.SerializeToString()
     return serialized
+
+
+@contextlib.contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Hold back a logger's warnings: the exporter lists packages that this model does not need."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _torchscript(model: nn.Module, example: torch.Tensor) -> bytes:

@@ -7,7 +7,8 @@ grid goes on where it stopped, and cells run under joblib.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+import multiprocessing
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
@@ -143,10 +144,23 @@ def run_grid(
     _check(grid, suite, system)
     store.write_text(str(out / "grid.json"), pretty_json([asdict(cell) for cell in grid]))
     parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
-    for work, some in ((train_shared, list(encoders.values())), (train_cell, grid)):
-        for _ in parallel(joblib.delayed(work)(cell, suite, out, system) for cell in some):
+    for train, some in ((train_shared, list(encoders.values())), (train_cell, grid)):
+        for _ in parallel(joblib.delayed(_train)(train, cell, suite, out, system) for cell in some):
             pass
     return [str(out / cell.name) for cell in grid]
+
+
+def _train(
+    train: Callable[[Cell, Suite, Path, SystemConfig], None],
+    cell: Cell,
+    suite: Suite,
+    out: Path,
+    system: SystemConfig,
+) -> None:
+    """Train in a process of joblib's, whose start method the loaders' workers do not know."""
+    if multiprocessing.get_start_method(allow_none=True) == "loky":
+        multiprocessing.set_start_method("forkserver", force=True)
+    train(cell, suite, out, system)
 
 
 def _check(grid: list[Cell], suite: Suite, system: SystemConfig) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from manifests.errors import ManifestError
+from manifests.rows import CHUNK_SAMPLES
 from trainer.compute import Compute
 from trainer.config import TrainConfig
 from trainer.data import Loader, LoaderConfig, Part
@@ -22,7 +24,16 @@ def open_loader(
 
     Raises:
         UsageError: too few examples for one batch per rank, with the numbers that would work.
+        ManifestError: an example is shorter than a crop.
     """
+    refs = [ref for part in parts for ref in part.refs]
+    short = [ref for ref in refs if ref.n_samples < CHUNK_SAMPLES]
+    if short:
+        raise ManifestError(
+            f"{short[0].shard_url}: {short[0].key}: expected at least {CHUNK_SAMPLES:,} samples, "
+            f"got {short[0].n_samples:,} (so have {len(short):,} of {len(refs):,} examples); build "
+            "the set with a larger --min-duration-s"
+        )
     return Loader(
         parts,
         LoaderConfig(

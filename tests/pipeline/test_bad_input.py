@@ -253,7 +253,7 @@ def test_a_scheduler_that_nobody_runs(
     corpora: Corpora, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("distributed")
-    monkeypatch.setattr("pipeline.engine.SCHEDULER_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("pipeline.dask_engine.SCHEDULER_TIMEOUT_S", 0.5)
     monkeypatch.setenv("ROBUST_TAGGER_CACHE", str(tmp_path / "cache"))
     arguments = ("--engine", "dask", "--scheduler", "tcp://127.0.0.1:1", "--out", tmp_path / "set")
     sources = ("--music", f"folder={corpora.music}", "--noise", f"folder={corpora.noise}")

@@ -43,6 +43,11 @@ def die(number: int) -> int:
     return number
 
 
+def interrupt_itself(number: int) -> int:
+    os.kill(os.getpid(), signal.SIGINT)
+    return number
+
+
 def wait(seconds: float) -> float:
     time.sleep(seconds)
     return seconds
@@ -99,6 +104,11 @@ def test_a_lost_worker_is_named_as_such_and_the_next_call_works() -> None:
     assert sorted(run_tasks(square, NUMBERS, jobs=2))[-1] == 64
 
 
+def test_workers_leave_control_c_to_their_parent() -> None:
+    """A terminal sends it to all of them, in the middle of whatever they decode or write."""
+    assert sorted(run_tasks(interrupt_itself, NUMBERS, jobs=2)) == list(range(9))
+
+
 def test_a_caller_that_stops_early_leaves_nothing_behind() -> None:
     tasks = run_tasks(square, NUMBERS, jobs=2)
     next(tasks)
@@ -114,7 +124,7 @@ def test_dask_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_scheduler_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed")
-    monkeypatch.setattr("pipeline.engine.SCHEDULER_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("pipeline.dask_engine.SCHEDULER_TIMEOUT_S", 0.5)
     address = f"tcp://127.0.0.1:{free_port()}"
     with pytest.raises(UsageError) as caught:
         list(run_tasks(square, NUMBERS, engine="dask", scheduler=address))
@@ -125,7 +135,7 @@ def test_a_scheduler_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize("address", ["nonsense", "tcp://", "ftp://host:1", "host:port:what"])
 def test_an_address_that_is_none(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed")
-    monkeypatch.setattr("pipeline.engine.SCHEDULER_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("pipeline.dask_engine.SCHEDULER_TIMEOUT_S", 0.5)
     with pytest.raises(UsageError, match=r"--scheduler .*: no dask scheduler answers there"):
         list(run_tasks(square, NUMBERS, engine="dask", scheduler=address))
 

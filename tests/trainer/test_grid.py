@@ -191,7 +191,12 @@ def test_a_grid_trains_stage_1_once_a_seed_and_goes_on(
 @pytest.mark.slow
 def test_cells_side_by_side_give_the_same(suite: Path, tmp_path: Path) -> None:
     for name, jobs in (("one", 1), ("two", 2)):
-        run_well("grid", "--shards", suite, "--out", tmp_path / name, *GRID, "--cell-jobs", jobs)
-    for run_folder in (tmp_path / "one").glob("*-s?"):
+        run_well(
+            "grid", "--shards", suite, "--out", tmp_path / name, *GRID,
+            "--cell-jobs", jobs, "--workers", 1,
+        )  # fmt: skip
+    cell_runs = list((tmp_path / "one").glob("*-s?"))
+    assert len(cell_runs) == 4
+    for run_folder in cell_runs:
         other = tmp_path / "two" / run_folder.name
         assert_same_weights(other / "checkpoints/best", run_folder / "checkpoints/best")

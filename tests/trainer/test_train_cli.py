@@ -180,9 +180,9 @@ def test_sets_that_do_not_fit(suite: Path, tmp_path: Path, monkeypatch: pytest.M
     refused(recordings, 1, "odd: expected clean and noisy members, got real recordings; give")
     untagged = {f"song-{n:02d}": [] for n in range(8)}
     refused(given("valid", tags=untagged, halves=False), 1, "odd: expected a tag that some of 8")
+    short = "expected at least 59,049 samples, got 50,000 (so have 4 of 4 examples); build the set"
+    refused(given("train", n_samples=50_000), 1, short)
     assert not (tmp_path / "run").exists()
-    short = given("train", n_samples=50_000)
-    refused(short, 1, "expected at least 59049 samples, got 50000; build the set with a larger")
 
 
 def test_damaged_sets(suite: Path, dat_run: Path, tmp_path: Path) -> None:
@@ -218,6 +218,14 @@ def test_a_run_of_another_configuration(suite: Path, dat_run: Path, tmp_path: Pa
     refused(("supervised", *shared), 2, 'method: has "baseline", asked for "supervised"')
     run_well("supervised", *shared, "--overwrite")
     assert read_config(out)["method"] == "supervised" and len(values(out, "train/loss")) == 2
+
+
+def test_a_folder_that_cannot_be_written(suite: Path, dat_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    shared = ("baseline", "--shards", suite, "--encoder", dat_run, *COMPARISON)
+    refused((*shared, "--out", tmp_path / "file"), 2, "file: expected a folder, got a file")
+    below = tmp_path / "file" / "run"
+    refused((*shared, "--out", below), 1, f"{below}: cannot be written: Not a directory; name")
 
 
 def test_folders_of_stages_go_with_the_run(suite: Path, dat_run: Path, tmp_path: Path) -> None:

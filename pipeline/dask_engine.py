@@ -1,0 +1,125 @@
+"""Tasks on a dask cluster, through ``distributed`` itself.
+
+Under joblib's dask backend a task whose workers die never returns (measured with joblib 1.6 and
+distributed 2026.7), and a cluster of one core is passed over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import Any, Final, TypeVar
+
+from manifests.errors import ManifestError, UsageError
+from pipeline.task_outcome import Failure, guarded, is_lost_worker
+
+Result = TypeVar("Result")
+SCHEDULER_TIMEOUT_S: Final = 20.0
+
+
+def dask_outcomes(
+    function: Callable[..., Result],
+    arguments: Sequence[tuple[Any, ...]],
+    jobs: int,
+    scheduler: str | None,
+) -> Generator[Result | Failure, None, None]:
+    """Run tasks on a cluster; yield results and failures as they come.
+
+    Args:
+        function: importable on the workers.
+        arguments: one tuple per task.
+        jobs: workers of the cluster that is started where ``scheduler`` is None.
+        scheduler: address of a scheduler.
+
+    Raises:
+        UsageError: dask is not installed, or no scheduler answers.
+        ManifestError: the workers cannot load this software.
+    """
+    with _dask_client(jobs, scheduler) as client:
+        from distributed import as_completed
+
+        futures = client.map(lambda args: guarded(function, args), arguments, pure=False)
+        for future in as_completed(futures):  # type: ignore[no-untyped-call]
+            yield _outcome(future)
+            future.release()
+
+
+def _outcome(future: Any) -> Any:
+    """Return a future's result; errors of the task itself are results, others are the cluster's."""
+    try:
+        return future.result()
+    except Exception as error:
+        if is_lost_worker(error):
+            raise
+        line = str(error).partition(". ")[0].replace("\n", " ")
+        raise ManifestError(
+            f"--engine dask: its workers cannot run the task ({type(error).__name__}: {line}); "
+            "they need the same Python, with this version of robust-tagger"
+        ) from error
+
+
+@contextlib.contextmanager
+def _dask_client(jobs: int, scheduler: str | None) -> Iterator[Any]:
+    try:
+        import distributed
+    except ImportError as error:
+        raise UsageError("--engine dask: install robust-tagger[dask]") from error
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_quiet("distributed", "distributed.client"))
+        try:
+            if scheduler is None:
+                scheduler = stack.enter_context(
+                    distributed.LocalCluster(  # type: ignore[no-untyped-call]
+                        n_workers=jobs, threads_per_worker=1, dashboard_address=None
+                    )
+                ).scheduler_address
+            else:
+                _reach(scheduler)
+            client = distributed.Client(scheduler, timeout=SCHEDULER_TIMEOUT_S)  # type: ignore[no-untyped-call]
+        except (OSError, ValueError) as error:
+            raise UsageError(
+                f"--scheduler {scheduler}: no dask scheduler answers there ({error}); "
+                "start one with 'dask scheduler'"
+            ) from error
+        yield stack.enter_context(client)
+
+
+def _reach(scheduler: str) -> None:
+    """Wait until something listens at an address; raises OSError or ValueError where nothing does.
+
+    Before a client is made: one that cannot connect stays half made, and deadlocks when it is
+    collected while another is made (distributed 2026.7).
+    """
+    from distributed.comm.addressing import parse_address, parse_host_port
+    from distributed.comm.registry import get_backend
+
+    protocol, place = parse_address(scheduler)
+    get_backend(protocol)
+    if protocol not in ("tcp", "tls"):
+        return
+    host_port = parse_host_port(place)
+    deadline = time.monotonic() + SCHEDULER_TIMEOUT_S
+    while True:
+        try:
+            socket.create_connection(host_port, timeout=SCHEDULER_TIMEOUT_S).close()
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.2)
+
+
+@contextlib.contextmanager
+def _quiet(*loggers: str) -> Iterator[None]:
+    """Keep loggers silent for a while: what distributed logs as tracebacks, we raise in a line."""
+    levels = {name: logging.getLogger(name).level for name in loggers}
+    for name in levels:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
