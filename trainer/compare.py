@@ -165,10 +165,17 @@ def group_runs(labels: Sequence[RunLabel]) -> dict[str, tuple[RunLabel, ...]]:
         if label not in group:
             group.append(label)
     rows: dict[str, tuple[RunLabel, ...]] = {}
-    for (method, config_sha256), group in groups.items():
-        name = group[0].name if len(group) == 1 else f"{method} ×{len(group)}"
+    for (_, config_sha256), group in groups.items():
+        name = group[0].name if len(group) == 1 else f"{_stem(group)} ×{len(group)}"
         rows[name if name not in rows else f"{name} {config_sha256[:6]}"] = tuple(group)
     return rows
+
+
+def _stem(group: Sequence[RunLabel]) -> str:
+    """Return what the names of runs share before their seeds (``dat-s0``), else the method."""
+    stems = {label.name.removesuffix(f"-s{label.seed}") for label in group}
+    alone = len(stems) == 1 and stems.isdisjoint(label.name for label in group)
+    return stems.pop() if alone else group[0].method
 
 
 def _check_set(items: Sequence[Scored]) -> None:

@@ -1,29 +1,30 @@
 """The thesis' experiment table: a run per cell of (method, k, freeze, E2H, alpha, lambda, seed).
 
-Stage 1 is trained once per (k, seed) and shared. A cell is a run in a folder of its own, so the
-grid goes on where it stopped, and cells run under joblib.
+Stage 1 is trained once per k, seed and encoder, and shared. A cell is a run in a folder of its own,
+so the grid goes on where it stopped, and cells run under joblib.
 """
 
 from __future__ import annotations
 
 import itertools
 import multiprocessing
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import joblib
 
 from manifests import store
-from manifests.canonical import pretty_json
+from manifests.canonical import canonical_json, pretty_json, sha256_text
 from manifests.errors import UsageError
 from manifests.shardset import SUITE
 from trainer.compute import open_compute, shared_cores
 from trainer.config import METHODS, Method, SystemConfig, TrainConfig
 from trainer.evaluation.checkpoint import SetRequest, evaluate_checkpoint
 from trainer.evaluation.evaluate import EVALUATION, EVALUATION_FOLDER
-from trainer.experiment import train_run
+from trainer.experiment import RANDOM, train_run
 from trainer.preflight import check_run
 from trainer.roles import Roles, open_roles
 from trainer.runs.distributed import environment
@@ -91,6 +92,34 @@ def cells(axes: Axes, base: Mapping[str, TrainConfig]) -> list[Cell]:
     return list({cell.name: cell for cell in found}.values())
 
 
+def row_cells(
+    rows: Mapping[str, TrainConfig], noises: tuple[int, ...], seeds: tuple[int, ...]
+) -> list[Cell]:
+    """Return the cells of named rows.
+
+    Args:
+        rows: config by name; the name begins the names of its cells.
+        noises: numbers of noises k.
+        seeds: seeds.
+
+    Raises:
+        UsageError: no number of noises or seed, or names that no folder can have or that two share.
+    """
+    if not (noises and seeds):
+        raise UsageError("grid: expected at least one number of noises and seed, got none")
+    slugs = {name: re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") for name in rows}
+    if not all(slugs.values()) or len(set(slugs.values())) < len(slugs):
+        raise UsageError(
+            f"--rows: expected names that differ in letters and digits, got {', '.join(rows)}"
+        )
+    several = len(noises) > 1
+    return [
+        Cell(f"{slugs[name]}{f'-k{k}' if several else ''}-s{seed}", k, replace(config, seed=seed))
+        for name, config in rows.items()
+        for k, seed in itertools.product(noises, seeds)
+    ]
+
+
 def _variants(base: TrainConfig, axes: Axes) -> Iterator[TrainConfig]:
     """Iterate over the values of the adversary's axes."""
     if base.method != "dat":
@@ -140,7 +169,9 @@ def run_grid(
         raise UsageError("grid: expected one process, got torchrun's; use --cell-jobs instead")
     if jobs > 1 and not system.threads:
         system = replace(system, threads=shared_cores(jobs))
-    encoders = {(cell.k, cell.config.seed): cell for cell in grid}
+    encoders = {
+        encoder_path(out, cell): cell for cell in grid if cell.config.encoder_init != RANDOM
+    }
     _check(grid, suite, system)
     store.write_text(str(out / "grid.json"), pretty_json([asdict(cell) for cell in grid]))
     parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
@@ -186,11 +217,13 @@ class Suite:
         shards: folder of a suite, or one with ``k1``, ``k2``, ``k4``.
         sets: ``ROLE=SET`` values that replace single roles.
         overwrite: whether runs of another configuration are removed.
+        also: sets that every cell is evaluated on beside the test sets.
     """
 
     shards: str
     sets: tuple[str, ...] = ()
     overwrite: bool = False
+    also: tuple[str, ...] = ()
 
     def roles(self, k: int) -> Roles:
         """Return the sets with k noises.
@@ -209,32 +242,41 @@ class Suite:
 
 
 def train_shared(cell: Cell, suite: Suite, out: Path, system: SystemConfig) -> None:
-    """Train stage 1 of (k, seed), which all cells of that pair share."""
-    config = cell.config
-    snr = {name: value for name, value in asdict(config.snr).items() if "e2h" not in name}
-    shared = {
-        "model": asdict(config.model),
-        "encoder": asdict(config.encoder),
-        "snr": snr,
-        "seed": config.seed,
-    }
+    """Train the stage 1 that all cells of one k, seed and encoder share."""
+    config, shared = cell.config, _shared(cell)
     run = open_run(encoder_path(out, cell), shared, overwrite=suite.overwrite)
     with open_compute(system) as compute:
         train_encoder(config, suite.roles(cell.k), run, compute)
 
 
+def _shared(cell: Cell) -> dict[str, Any]:
+    """Return the part of a cell's config that decides its stage 1."""
+    config = cell.config
+    snr = {name: value for name, value in asdict(config.snr).items() if "e2h" not in name}
+    return {
+        "model": asdict(config.model),
+        "encoder": asdict(config.encoder),
+        "snr": snr,
+        "seed": config.seed,
+    }
+
+
 def encoder_path(out: Path, cell: Cell) -> Path:
-    """Return where the shared stage 1 of a cell lies."""
-    return out / "encoders" / f"k{cell.k}-s{cell.config.seed}"
+    """Return where the stage 1 lies that a cell shares with all cells of one encoder."""
+    same = {name: value for name, value in _shared(cell).items() if name != "seed"}
+    name = sha256_text(canonical_json(same))[:8]
+    return out / "encoders" / f"k{cell.k}-{name}-s{cell.config.seed}"
 
 
 def train_cell(cell: Cell, suite: Suite, out: Path, system: SystemConfig) -> None:
     """Train and evaluate one cell."""
     roles, run = suite.roles(cell.k), out / cell.name
-    encoder = str(encoder_path(out, cell))
+    random = cell.config.encoder_init == RANDOM
+    encoder = RANDOM if random else str(encoder_path(out, cell))
     with open_compute(system) as compute:
         train_run(cell.config, roles, run, compute, encoder_from=encoder, overwrite=suite.overwrite)
         if (run / EVALUATION_FOLDER / EVALUATION).is_file():
             return
-        requests = [SetRequest(roles.urls[role]) for role in TEST_ROLES if role in roles]
+        urls = [roles.urls[role] for role in TEST_ROLES if role in roles]
+        requests = [SetRequest(url) for url in (*urls, *suite.also)]
         evaluate_checkpoint(run, requests, device=compute.device)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final, get_args
 
 import click
 
 from manifests.errors import UsageError
+from trainer.cli.config_file import load_rows_file
 from trainer.cli.options import make_config, run_options
 from trainer.compare_report import write_report
 from trainer.compare_text import text_table
-from trainer.config import METHODS, Method
-from trainer.grid import Axes, Suite, cells, run_grid
+from trainer.config import METHODS, Method, TrainConfig
+from trainer.experiment import RANDOM
+from trainer.grid import Axes, Cell, Suite, cells, row_cells, run_grid
 
 
 def _step(text: str) -> float:
@@ -86,6 +89,19 @@ def read_list(text: str | None, option: str, legal: str, kind: Callable[[str], A
 )
 @click.option("--seeds", default="0", show_default=True, help="Seeds.")
 @click.option(
+    "--rows",
+    metavar="FILE",
+    help="TOML file with the rows: a table per row with method = … and option values by their "
+    "names (encoder = 'random' for a random one). Replaces --methods and the axes of dat.",
+)
+@click.option(
+    "--evaluate",
+    "also",
+    multiple=True,
+    metavar="SET",
+    help="A set that every cell is also evaluated on. Repeatable.",
+)
+@click.option(
     "--cell-jobs",
     type=click.IntRange(1),
     default=1,
@@ -94,11 +110,12 @@ def read_list(text: str | None, option: str, legal: str, kind: Callable[[str], A
 )
 @click.option("--list", "only_list", is_flag=True, help="List the cells; train nothing.")
 @run_options(*get_args(Method))
-def grid(**values: Any) -> None:
+@click.pass_context
+def grid(ctx: click.Context, /, **values: Any) -> None:
     """Train and evaluate every combination of methods and axes, and print one table.
 
-    Stage 1 is trained once per number of noises and seed. Run again, the grid goes on where it
-    stopped. Axes of the adversary multiply dat only.
+    Stage 1 is trained once per number of noises, seed and encoder. Run again, the grid goes on
+    where it stopped. Axes of the adversary multiply dat only.
     """
     if not values["shards"]:
         raise UsageError("--shards: expected the folder of a suite, got nothing")
@@ -106,6 +123,19 @@ def grid(**values: Any) -> None:
         axis: read_list(values[axis], f"--{axis.replace('_', '-')}", legal, kind)
         for axis, (legal, kind) in _AXES.items()
     }
+    found = _row_cells(ctx, values, given) if values["rows"] else _axis_cells(values, given)
+    if values["only_list"]:
+        click.echo("\n".join(cell.name for cell in found))
+        return
+    system, out = make_config("dat", values)[1], values["out"]
+    suite = Suite(values["shards"], values["sets"], values["overwrite"], values["also"])
+    runs = run_grid(found, suite, out, system, jobs=values["cell_jobs"])
+    comparison, written = write_report(runs, str(out / "table"))
+    click.echo(text_table(comparison))
+    click.echo(f"{len(written)} files in {out / 'table'}")
+
+
+def _axis_cells(values: dict[str, Any], given: dict[str, Any]) -> list[Cell]:
     axes = Axes(
         methods=given["methods"],
         noises=given["noises"],
@@ -115,13 +145,25 @@ def grid(**values: Any) -> None:
         weights=given["lambda_axis"],
         seeds=given["seeds"],
     )
-    found = cells(axes, {method: make_config(method, values)[0] for method in get_args(Method)})
-    if values["only_list"]:
-        click.echo("\n".join(cell.name for cell in found))
-        return
-    system, out = make_config("dat", values)[1], values["out"]
-    suite = Suite(values["shards"], values["sets"], values["overwrite"])
-    runs = run_grid(found, suite, out, system, jobs=values["cell_jobs"])
-    comparison, written = write_report(runs, str(out / "table"))
-    click.echo(text_table(comparison))
-    click.echo(f"{len(written)} files in {out / 'table'}")
+    return cells(axes, {method: make_config(method, values)[0] for method in get_args(Method)})
+
+
+def _row_cells(ctx: click.Context, values: dict[str, Any], given: dict[str, Any]) -> list[Cell]:
+    """Return the cells of a file's rows; its values win over those of the command line."""
+    rows = {
+        name: _row_config(name, {**values, **own})
+        for name, own in load_rows_file(values["rows"], ctx).items()
+    }
+    return row_cells(rows, given["noises"], given["seeds"])
+
+
+def _row_config(name: str, values: dict[str, Any]) -> TrainConfig:
+    method, encoder = values["method"], values.get("encoder", "pretrained")
+    if method not in METHODS:
+        raise UsageError(f"[{name}]: expected a method of {', '.join(METHODS)}, got {method}")
+    if encoder not in ("pretrained", RANDOM) or (encoder == RANDOM and method == "dat"):
+        raise UsageError(
+            f"[{name}]: expected encoder = 'pretrained', or 'random' for another method than dat, "
+            f"got {encoder!r} with {method}"
+        )
+    return replace(make_config(method, values)[0], encoder_init=encoder)

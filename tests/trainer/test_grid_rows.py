@@ -1,0 +1,124 @@
+"""Rows of a grid from a file: their configs, their cells, one stage 1 per encoder, their table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tiny_suite import DAT, run, run_well
+
+from manifests.errors import UsageError
+from trainer.compare import group_runs
+from trainer.config import preset_config
+from trainer.evaluation.figures import RunLabel
+from trainer.grid import encoder_path, row_cells
+
+ROWS = """
+["Baseline"]
+method = "baseline"
+
+["Random encoder"]
+method = "baseline"
+encoder = "random"
+encoder-lr-scale = 0
+
+["DAT, confusion"]
+method = "dat"
+domain-loss = "confusion"
+lambda = 0.25
+freeze = false
+"""
+
+
+def listed(tmp_path: Path, suite: Path, text: str, *more: object) -> str:
+    (tmp_path / "rows.toml").write_text(text)
+    shared = ("grid", "--shards", suite, "--out", tmp_path / "grid", *DAT)
+    return run_well(*shared, "--rows", tmp_path / "rows.toml", "--list", *more).output
+
+
+def refused(tmp_path: Path, suite: Path, text: str, message: str) -> None:
+    (tmp_path / "rows.toml").write_text(text)
+    result = run(
+        "grid", "--shards", suite, "--out", tmp_path / "grid", "--rows", tmp_path / "rows.toml"
+    )
+    assert result.exit_code == 2, result.output
+    assert message in " ".join(result.output.split())
+    assert not (tmp_path / "grid").exists()
+
+
+def test_cells_are_named_after_their_rows(tmp_path: Path, suite: Path) -> None:
+    assert listed(tmp_path, suite, ROWS, "--seeds", "0,2").split() == [
+        "baseline-s0", "baseline-s2", "random-encoder-s0", "random-encoder-s2",
+        "dat-confusion-s0", "dat-confusion-s2",
+    ]  # fmt: skip
+    config = preset_config("demo", "baseline")
+    found = row_cells({"A b": config, "C": config}, (1, 4), (3,))
+    assert [(cell.name, cell.k, cell.config.seed) for cell in found] == [
+        ("a-b-k1-s3", 1, 3), ("a-b-k4-s3", 4, 3), ("c-k1-s3", 1, 3), ("c-k4-s3", 4, 3),
+    ]  # fmt: skip
+
+
+def test_names_that_no_folder_can_tell_apart() -> None:
+    config = preset_config("demo", "baseline")
+    with pytest.raises(UsageError, match=r"--rows: expected names that differ .* got A b, a-B"):
+        row_cells({"A b": config, "a-B": config}, (1,), (0,))
+    with pytest.raises(UsageError, match="--rows: expected names"):
+        row_cells({"!": config}, (1,), (0,))
+    with pytest.raises(UsageError, match="at least one number of noises and seed"):
+        row_cells({"a": config}, (1,), ())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "expected a table per row, got none"),
+        ("[", "expected a TOML file"),
+        ("a = 1", "[a]: expected a table with method = …, got 1"),
+        ("[a]\nlambda = 1", "expected a table with method"),
+        ('[a]\nmethod = "dta"', "[a]: expected a method of baseline"),
+        ('[a]\nmethod = "dat"\nlamda = 1', "[a]: unknown option 'lamda'"),
+        ('[a]\nmethod = "dat"\nlambda = -1', "[a]: "),
+        ('[a]\nmethod = "dat"\nencoder = "random"', "'random' for another method than dat"),
+        ('[a]\nmethod = "baseline"\nencoder = "other"', "expected encoder = 'pretrained'"),
+    ],
+)
+def test_rows_that_are_none(tmp_path: Path, suite: Path, text: str, message: str) -> None:
+    refused(tmp_path, suite, text, message)
+
+
+def test_encoders_are_shared_by_what_decides_them() -> None:
+    same = preset_config("demo", "baseline"), preset_config("demo", "dat")
+    other = preset_config("thesis", "dat")
+    found = row_cells({"a": same[0], "b": same[1], "c": other}, (1,), (0,))
+    paths = [encoder_path(Path("grid"), cell).name for cell in found]
+    assert paths[0] == paths[1] != paths[2]
+    assert all(name.startswith("k1-") and name.endswith("-s0") for name in paths)
+
+
+def test_a_row_of_several_seeds_keeps_its_name() -> None:
+    def label(name: str, seed: int, config: str) -> RunLabel:
+        return RunLabel(name, "dat", seed, config)
+
+    rows = group_runs(
+        [label("mine-s0", 0, "x"), label("mine-s1", 1, "x"), label("a", 0, "y"), label("b", 1, "y")]
+    )
+    assert list(rows) == ["mine ×2", "dat ×2"]
+    assert list(group_runs([label("alone-s0", 0, "x")])) == ["alone-s0"]
+
+
+def test_a_table_of_rows(tmp_path: Path, suite: Path) -> None:
+    """Trains; the random encoder stays as it was drawn, and every cell is scored on both sets."""
+    (tmp_path / "rows.toml").write_text(ROWS.partition('["DAT')[0])
+    other = suite / "k1" / "valid" if (suite / "k1").is_dir() else suite / "valid"
+    result = run_well(
+        "grid", "--shards", suite, "--out", tmp_path / "grid", *DAT,
+        "--rows", tmp_path / "rows.toml", "--evaluate", other,
+    )  # fmt: skip
+    assert "baseline-s0" in result.output and "random-encoder-s0" in result.output
+    for name in ("baseline-s0", "random-encoder-s0"):
+        found = json.loads((tmp_path / "grid" / name / "evaluation/evaluation.json").read_text())
+        assert len(found["sets"]) >= 2
+    config = json.loads((tmp_path / "grid/random-encoder-s0/config.json").read_text())
+    assert config["encoder_init"] == "random" and config["tagger"]["encoder_lr_scale"] == 0.0
+    assert len(list((tmp_path / "grid/encoders").iterdir())) == 1
