@@ -17,18 +17,32 @@ from pipeline.progress import reporter
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the synthesis."
 )
+@click.option(
+    "--train-scale",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Factor on MagnaTagATune's training songs and AudioSet's training segments; what is "
+    "validated and tested on stays the same.",
+)
 @click.option("--jobs", type=click.IntRange(1), help="Worker processes.  [default: cores]")
 @as_json
-def demo_corpora(directory: Path, seed: int, jobs: int | None, as_json: bool) -> None:
+def demo_corpora(
+    directory: Path, seed: int, train_scale: int, jobs: int | None, as_json: bool
+) -> None:
     """Write small synthetic corpora in the four official layouts into DIR.
 
     The music's tags can be heard, some files are broken on purpose, and twenty unlabelled
     recordings stand in for real video sound. The same seed gives the same files.
     """
-    total = sum(len(plan.files) for plan in plan_demo_corpora(seed))
+    total = sum(len(plan.files) for plan in plan_demo_corpora(seed, train_scale))
     with reporter(quiet=as_json).track("demo corpora", total, "files") as advance:
         summary = write_demo_corpora(
-            directory, seed=seed, jobs=jobs or cores(), progress=lambda _done, _total: advance(1)
+            directory,
+            seed=seed,
+            train_scale=train_scale,
+            jobs=jobs or cores(),
+            progress=lambda _done, _total: advance(1),
         )
     if as_json:
         corpora = {

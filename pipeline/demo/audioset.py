@@ -93,17 +93,20 @@ def _dcase_path(part: str, segment: _Segment) -> str:
     return f"{part}_segments/{name}.flac"
 
 
-def plan_audioset(seed: int) -> CorpusPlan:
+def plan_audioset(seed: int, train_scale: int = 1) -> CorpusPlan:
     """Plan the corpus: segments, labels, ontology, and what is broken or has vanished.
 
     Args:
         seed: seed of the corpora.
+        train_scale: factor on the training segments; those of the evaluation list stay as they are.
 
     Returns:
         The plan; audio is rendered later.
     """
-    train = _segments(seed, "balanced_train", _TRAIN_ENCODINGS, {5: "renamed", 17: "silent"})
-    evaluation = _segments(seed, "eval", _EVAL_ENCODINGS, {9: "empty"})
+    n_train = train_scale * _N_SEGMENTS
+    broken = {5: "renamed", 17: "silent"}
+    train = _segments(seed, "balanced_train", n_train, _TRAIN_ENCODINGS, broken)
+    evaluation = _segments(seed, "eval", _N_SEGMENTS, _EVAL_ENCODINGS, {9: "empty"})
     texts = {
         "balanced_train_segments.csv": _segments_csv(train),
         "eval_segments.csv": _segments_csv(evaluation),
@@ -128,14 +131,14 @@ def plan_audioset(seed: int) -> CorpusPlan:
 
 
 def _segments(
-    seed: int, part: str, encodings: tuple[Encoding, ...], broken: dict[int, str]
+    seed: int, part: str, n: int, encodings: tuple[Encoding, ...], broken: dict[int, str]
 ) -> tuple[_Segment, ...]:
     """Draw the segments of one list: every eighth is music, two have vanished."""
     rng = generator_for(seed, "audioset", part)
     fates = {**broken, 20: "missing", 33: "missing"}
     segments = []
     n_music = n_noise = 0
-    for i in range(_N_SEGMENTS):
+    for i in range(n):
         video_id = _video_id(rng, dash=i % 12 == 3)
         content: MusicContent | NoiseContent
         if i % 8 == 7:

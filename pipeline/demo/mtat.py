@@ -82,16 +82,17 @@ def tag_names() -> tuple[str, ...]:
     return tuple(text.splitlines())
 
 
-def plan_mtat(seed: int) -> CorpusPlan:
+def plan_mtat(seed: int, train_scale: int = 1) -> CorpusPlan:
     """Plan the corpus: songs, clips, the two CSV files, and what is broken.
 
     Args:
         seed: seed of the corpora.
+        train_scale: factor on the regular training songs; the others stay as they are.
 
     Returns:
         The plan; audio is rendered later.
     """
-    songs = _songs(seed)
+    songs = (*_songs(seed), *_further_songs(seed, train_scale - 1))
     clips = _clips(songs, generator_for(seed, "mtat", "clips"))
     encoding = Encoding("MP3", 16_000, 1, "32k")
     files = tuple(
@@ -139,6 +140,28 @@ def _songs(seed: int) -> tuple[_Song, ...]:
                 )
             )
     return tuple(songs)
+
+
+def _further_songs(seed: int, n_times: int) -> tuple[_Song, ...]:
+    """Deal further training songs, each artist with one album."""
+    split, folders, n_regular, _ = _GROUPS[0]
+    n = n_times * n_regular
+    rng = generator_for(seed, "mtat", "further songs")
+    n_artists = n_times * _N_ARTISTS[split]
+    artists, titles = invented_names(n_artists, rng, "II"), invented_names(n, rng, "III")
+    traits = deal_traits(n, generator_for(seed, "mtat", "further", split)) if n else ()
+    return tuple(
+        _Song(
+            split,
+            folders[i % len(folders)],
+            artists[i % n_artists],
+            f"{artists[i % n_artists]} Sings",
+            1 + i // n_artists,
+            titles[i],
+            song_traits,
+        )
+        for i, song_traits in enumerate(traits)
+    )
 
 
 def _album_of(artist: str, songs: list[_Song]) -> str:

@@ -18,10 +18,22 @@ _SECOND: Final = (
 )  # fmt: skip
 
 
-def invented_names(n: int, rng: np.random.Generator) -> tuple[str, ...]:
-    """Draw n different names of two words, e.g. ``Paper Lanterns``; at most 400."""
-    picks = rng.permutation(len(_FIRST) * len(_SECOND))[:n]
-    return tuple(f"{_FIRST[i // len(_SECOND)]} {_SECOND[i % len(_SECOND)]}" for i in picks)
+def invented_names(n: int, rng: np.random.Generator, last: str = "") -> tuple[str, ...]:
+    """Draw n different names of two words, e.g. ``Paper Lanterns``.
+
+    Args:
+        n: number of names. Beyond 400 the words come again, with a number behind them.
+        rng: generator of the order.
+        last: a word behind every name, which sets it apart from names drawn without it.
+    """
+    n_pairs = len(_FIRST) * len(_SECOND)
+    picks = rng.permutation(n_pairs * max(1, -(-n // n_pairs)))[:n]
+    return tuple(_name(int(pick) % n_pairs, int(pick) // n_pairs, last) for pick in picks)
+
+
+def _name(pair: int, again: int, last: str) -> str:
+    words = [_FIRST[pair // len(_SECOND)], _SECOND[pair % len(_SECOND)]]
+    return " ".join([*words, *([last] if last else []), *([str(again + 1)] if again else [])])
 
 
 def slug(name: str) -> str:

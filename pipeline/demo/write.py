@@ -37,22 +37,35 @@ class DemoSummary:
     expected_rejects: tuple[tuple[str, str, str], ...]
 
 
-def plan_demo_corpora(seed: int) -> tuple[CorpusPlan, ...]:
+def plan_demo_corpora(seed: int, train_scale: int = 1) -> tuple[CorpusPlan, ...]:
     """Plan every corpus of the demo; nothing is rendered or written.
 
+    Args:
+        seed: every file is a function of the seed and its own name.
+        train_scale: factor on the training songs of MagnaTagATune and the training segments of
+            AudioSet. The files of factor 1 are among those of every other, unchanged.
+
     Raises:
-        UsageError: the seed is negative.
+        UsageError: the seed is negative, or the factor below 1.
     """
     if seed < 0:
         raise UsageError(f"--seed: expected 0 or more, got {seed}")
-    planners = (plan_mtat, plan_jamendo, plan_audioset, plan_musan, plan_recordings)
-    return tuple(planner(seed) for planner in planners)
+    if train_scale < 1:
+        raise UsageError(f"--train-scale: expected 1 or more, got {train_scale}")
+    return (
+        plan_mtat(seed, train_scale),
+        plan_jamendo(seed),
+        plan_audioset(seed, train_scale),
+        plan_musan(seed),
+        plan_recordings(seed),
+    )
 
 
 def write_demo_corpora(
     directory: Path,
     *,
     seed: int = 0,
+    train_scale: int = 1,
     jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> DemoSummary:
@@ -64,6 +77,7 @@ def write_demo_corpora(
     Args:
         directory: a folder that does not exist yet, or an empty one.
         seed: every file is a function of the seed and its own name.
+        train_scale: factor on the training songs and training noises.
         jobs: worker processes; they do not change a byte.
         progress: called with (files done, files in all) after each audio file.
 
@@ -73,11 +87,11 @@ def write_demo_corpora(
     Raises:
         ManifestError: the folder is not empty, is a file or cannot be written, or what lies at
             ``DIRECTORY.partial`` is not ours.
-        UsageError: the seed is negative or there are no workers.
+        UsageError: the seed is negative, the factor below 1, or there are no workers.
     """
     if jobs < 1:
         raise UsageError(f"--jobs: expected 1 or more, got {jobs}")
-    plans = plan_demo_corpora(seed)
+    plans = plan_demo_corpora(seed, train_scale)
     directory = directory.resolve()
     _require_empty(directory)
     partial = directory.with_name(directory.name + ".partial")

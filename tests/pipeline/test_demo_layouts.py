@@ -74,3 +74,25 @@ def test_every_kind_of_reject_occurs() -> None:
     assert reasons == {
         "empty", "truncated", "damaged", "silent", "renamed", "undecodable", "ragged", "missing",
     }  # fmt: skip
+
+
+def test_more_training_data_leaves_the_rest_as_it_is() -> None:
+    once, thrice = plan_demo_corpora(0), plan_demo_corpora(0, train_scale=3)
+    for one, three in zip(once, thrice, strict=True):
+        assert set(one.files) <= set(three.files), one.corpus
+        more = [file.path for file in three.files if file not in set(one.files)]
+        assert len({file.path for file in three.files}) == len(three.files)
+        if one.corpus == "mtat":
+            assert len(more) == 2 * 98 * 3 and {path[0] for path in more} == set("0123456789ab")
+        elif one.corpus == "audioset":
+            assert len(more) == 2 * 44
+            assert all(path.startswith("balanced_train_segments/") for path in more)
+        else:
+            assert three == one
+    stems = [file.path.rsplit("-", 2)[0] for file in thrice[0].files]
+    assert len(set(stems)) == 150 + 2 * 98, "no two songs of one name"
+
+
+def test_less_than_all_training_data() -> None:
+    with pytest.raises(UsageError, match=r"--train-scale: expected 1 or more, got 0"):
+        plan_demo_corpora(0, train_scale=0)
