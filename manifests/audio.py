@@ -236,16 +236,27 @@ def decoder_version(decoder: str) -> str:
     return " ".join(done.stdout.split()[:3])
 
 
-def decode_crop(data: bytes, name: str, start: int, n_samples: int) -> Pcm:
+def decode_crop(data: bytes | io.RawIOBase, name: str, start: int, n_samples: int) -> Pcm:
     """Decode only samples ``start`` to ``start + n_samples`` of a lossless member.
 
     Seeking is exact in FLAC and WAV, so a crop costs a fraction of the whole.
+
+    Args:
+        data: the member's bytes, or a file of them that can seek, wherever it stands.
+        name: for messages.
+        start: first sample.
+        n_samples: how many.
+
+    Returns:
+        ``(n_samples,)``, int16.
 
     Raises:
         AudioError: not 16-bit mono FLAC or WAV, or shorter than the crop needs.
     """
     try:
-        with soundfile.SoundFile(io.BytesIO(data)) as sound:
+        file = io.BytesIO(data) if isinstance(data, bytes) else data
+        file.seek(0)
+        with _LinearFile(file) as sound:  # a seek after the read would decode two frames more
             if sound.format not in ("FLAC", "WAV") or sound.channels != 1:
                 raise AudioError(
                     "undecodable", f"{name}: expected mono FLAC or WAV, got {sound.format}"

@@ -11,6 +11,7 @@ import os
 import posixpath
 import tempfile
 import urllib.parse
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,7 @@ import fsspec
 import fsspec.implementations.local
 
 from manifests.errors import ManifestError, UsageError
+from manifests.object_store import client_options, limit_tries
 
 PARTIAL: Final = ".partial"
 REFUSED_SCHEMES: Final = (
@@ -82,10 +84,12 @@ def filesystem(url: str) -> tuple[Any, str]:
         raise UsageError(f"{url}: refused; expected a plain path or a URL such as s3://bucket/dir")
     if is_local(url):  # not url_to_fs: that takes "::" in a plain path for a chain of systems
         return fsspec.filesystem("file"), str(local_path(url).absolute())
+    kind = scheme(url)
     try:
-        file_system, path = fsspec.core.url_to_fs(url)
+        file_system, path = fsspec.core.url_to_fs(url, **client_options(kind))
     except (ValueError, ImportError) as error:
         raise UsageError(f"{url}: {error}; for s3:// install robust-tagger[s3]") from error
+    limit_tries(file_system, kind)
     return file_system, path
 
 
@@ -231,8 +235,8 @@ def write_text(url: str, text: str) -> None:
 def partial_file(url: str) -> Iterator[Path]:
     """Yield a local path to write to; on leaving without an error it becomes ``url``.
 
-    A local target gets its temporary file in its own folder (``.NAME.PID.partial``), synced before
-    the rename; a remote one a temporary file here, then one upload.
+    A local target gets its temporary file in its own folder (``.NAME.RANDOM.PID.partial``), synced
+    before the rename; a remote one a temporary file here, then one upload.
 
     Raises:
         ManifestError: the target cannot be written, e.g. the disk is full.
@@ -256,7 +260,9 @@ def partial_file(url: str) -> Iterator[Path]:
 @contextlib.contextmanager
 def _local_partial(target: Path) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
-    path = target.with_name(f".{target.name}.{os.getpid()}{PARTIAL}")
+    # Two machines may write one shard at a time (dask gives a frozen worker's task to another), and
+    # process ids repeat between machines.
+    path = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.{os.getpid()}{PARTIAL}")
     try:
         yield path
         with path.open("rb+") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
@@ -14,6 +15,9 @@ BELOW_LOUDEST_DB: Final = 40
 MUSIC_SHARE: Final = 0.5
 NOISE_SHARE: Final = 0.1
 FRAME_SAMPLES: Final = round(FRAME_S * SAMPLE_RATE)
+
+_POWERS: Final = 10.0 ** (np.arange(256, dtype=np.uint8).view(np.int8) / 10.0)
+"""Power of each level by its byte."""
 
 
 def levels_db(rms_db: bytes) -> NDArray[np.int8]:
@@ -59,5 +63,7 @@ def active_starts(
 
 def span_level_db(rms_db: bytes, start_frame: int, n_frames: int) -> float:
     """Return the RMS level of a span from the level curve, dBFS (to about 0.5 dB)."""
-    levels = levels_db(rms_db)[start_frame : start_frame + n_frames].astype(np.float64)
-    return float(10.0 * np.log10(np.mean(10.0 ** (levels / 10.0)))) if levels.size else -128.0
+    levels = np.frombuffer(rms_db, np.uint8)[start_frame : start_frame + n_frames]
+    if not levels.size:
+        return -128.0
+    return 10.0 * math.log10(float(_POWERS[levels].sum()) / levels.size)

@@ -9,6 +9,8 @@ from typing import Protocol
 from manifests.keys import format_snr
 from manifests.shardset import SetIndex
 from pipeline.corpora import corpus
+from pipeline.leaks import LEAK
+from pipeline.markdown import escaped, table
 from pipeline.planned import Plan
 
 
@@ -45,13 +47,14 @@ def readme(plan: Plan, index: SetIndex, rows: Sequence[LicensedRow]) -> str:
             "",
             "## Counts",
             "",
-            *_table(("what", "count"), [(k, f"{v:,.10g}") for k, v in index.counts.items()]),
+            *table(("what", "count"), [(k, f"{v:,.10g}") for k, v in index.counts.items()]),
             "",
             *_tags(plan, index),
             *_rejects(plan),
+            *_leaks(plan),
             "## Licences",
             "",
-            *_table(
+            *table(
                 ("role", "corpus", "licence", "uses"),
                 [(*key, str(n)) for key, n in licence_roll_up(rows).items()],
             ),
@@ -106,7 +109,7 @@ def _tags(plan: Plan, index: SetIndex) -> list[str]:
         return []
     used = Counter(tag for row in plan.rows for tag in row.tags)
     rows = [(tag, str(used[tag])) for tag in index.tags]
-    return ["## Tags", "", *_table(("tag", "examples"), rows), ""]
+    return ["## Tags", "", *table(("tag", "examples"), rows), ""]
 
 
 def _rejects(plan: Plan) -> list[str]:
@@ -114,12 +117,20 @@ def _rejects(plan: Plan) -> list[str]:
         return []
     reasons = Counter((r.corpus, r.reason) for r in plan.rejects)
     rows = [(name, reason, str(n)) for (name, reason), n in sorted(reasons.items())]
-    return ["## Rejects", "", *_table(("corpus", "reason", "files"), rows), ""]
+    return ["## Rejects", "", *table(("corpus", "reason", "files"), rows), ""]
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def _leaks(plan: Plan) -> list[str]:
+    """Return what the splits of the corpora share, counted, a few by name; empty for nothing."""
+    found = [note.removeprefix(LEAK) for note in plan.notes if note.startswith(LEAK)]
+    if not found:
+        return []
     return [
-        f"| {' | '.join(head)} |",
-        f"|{'---|' * len(head)}",
-        *(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows),
+        "## Leaks",
+        "",
+        "What splits of the corpora share, whether or not it is in this set. A tagger that was "
+        "trained on the one is not tested fairly on the other; `--forbid-leaks` stops instead.",
+        "",
+        *(f"* {escaped(line)}" for line in found),
+        "",
     ]

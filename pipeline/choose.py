@@ -6,6 +6,7 @@ order of the corpus nor on the number of workers.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -98,7 +99,6 @@ class NoisePool:
         self._lengths = [
             resampled_length(clip.source_samples, clip.source_rate) for clip in self.clips
         ]
-        self._starts: dict[tuple[int, int], NDArray[np.intp]] = {}
 
     def draw(self, key: str, n_samples: int) -> tuple[tuple[NoiseSpan, Clip], ...]:
         """Return the k noises with the smallest hashes among those with an active span.
@@ -116,17 +116,7 @@ class NoisePool:
 
     def _active_starts(self, position: int, n_samples: int) -> NDArray[np.intp]:
         length = self._lengths[position]
-        span = min(n_samples, length)
-        found = self._starts.get((position, span))
-        if found is None:
-            rms_db = self.clips[position].rms_db
-            if length <= n_samples:
-                active = active_frames(rms_db)
-                found = np.flatnonzero([active.mean() >= NOISE_SHARE] if active.size else [])
-            else:
-                found = active_starts(rms_db, length, span, NOISE_SHARE)
-            self._starts[position, span] = found
-        return found
+        return _noise_starts(self.clips[position].rms_db, length, min(n_samples, length))
 
     def _span(
         self, position: int, key: str, n_samples: int, starts: NDArray[np.intp]
@@ -146,6 +136,15 @@ class NoisePool:
             looped=self._lengths[position] < n_samples,
         )
         return span, clip
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _noise_starts(rms_db: bytes, length: int, span: int) -> NDArray[np.intp]:
+    """Return where a noise may start; the 21 sets of a suite ask for the same ones."""
+    if span < length:
+        return active_starts(rms_db, length, span, NOISE_SHARE)
+    active = active_frames(rms_db)
+    return np.flatnonzero([active.mean() >= NOISE_SHARE] if active.size else [])
 
 
 def lowest_levels_db(

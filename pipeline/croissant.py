@@ -1,11 +1,15 @@
-"""Croissant 1.1 metadata of a set: files, hashes, provenance (mlcommons.org/croissant)."""
+"""Croissant 1.1 metadata of a set: files, hashes, records, provenance (mlcommons.org/croissant).
+
+It validates with mlcroissant and loads through it: ``Dataset(...).records("examples")`` yields the
+rows of ``examples.parquet``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
 
-from manifests.shardset import SetIndex
+from manifests.shardset import EXAMPLES, SetIndex
 from pipeline.corpora import corpus
 from pipeline.planned import Plan
 
@@ -54,10 +58,30 @@ CONTEXT: Final[dict[str, Any]] = {
     "wasGeneratedBy": "prov:wasGeneratedBy",
 }
 _FORMATS: Final = {
-    ".tar": "application/x-tar",
-    ".json": "application/json",
-    ".parquet": "application/x-parquet",
-    ".md": "text/markdown",
+    "tar": "application/x-tar",
+    "json": "application/json",
+    "jsonl": "application/jsonlines",
+    "parquet": "application/x-parquet",
+    "md": "text/markdown",
+    "csv": "text/csv",
+    "txt": "text/plain",
+}
+Columns = Mapping[str, tuple[str, str]]
+"""Croissant data type and meaning of each column of a table."""
+_EXAMPLES: Final[Columns] = {
+    "key": ("sc:Text", "key of the example in the shards"),
+    "split": ("sc:Text", "split of the music"),
+    "shard": ("sc:Integer", "number of its shard"),
+    "offset": ("sc:Integer", "first byte of the example in the shard"),
+    "n_bytes": ("sc:Integer", "bytes of the example in the shard"),
+    "corpus": ("sc:Text", "corpus of the music"),
+    "clip_id": ("sc:Text", "the corpus' own id of the music"),
+    "song": ("sc:Text", "recording that the clip is cut from"),
+    "artist": ("sc:Text", "artist of the music, empty where unknown"),
+    "licence": ("sc:Text", "licence of the music, empty where unknown"),
+    "start_s": ("sc:Float", "start of the excerpt in the file, seconds"),
+    "duration_s": ("sc:Float", "length of the excerpt, seconds"),
+    "gain_db": ("sc:Float", "common gain of clean and noisy members, dB"),
 }
 
 
@@ -86,16 +110,55 @@ def croissant(plan: Plan, index: SetIndex, hashes: Mapping[str, str]) -> dict[st
             "description": "; ".join(f"{k} {v}" for k, v in sorted(index.tools.items())),
             "identifier": f"sha256:{index.plan_sha256}",
         },
-        "distribution": [
+        "distribution": distribution(hashes),
+        "recordSet": [example_records()],
+    }
+
+
+def distribution(hashes: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return the files of a set or recipe; ``hashes`` are their SHA-256 by name."""
+    return [
+        {
+            "@type": "cr:FileObject",
+            "@id": name,
+            "name": name,
+            "contentUrl": name,
+            "encodingFormat": _FORMATS[name.rpartition(".")[2]],
+            "sha256": sha256,
+        }
+        for name, sha256 in sorted(hashes.items())
+    ]
+
+
+def example_records() -> dict[str, Any]:
+    """Return the record set of a set's ``examples.parquet``."""
+    return record_set("examples", EXAMPLES, "one row per example", _EXAMPLES)
+
+
+def record_set(name: str, file: str, text: str, columns: Columns) -> dict[str, Any]:
+    """Return a record set: the rows of a table among the files.
+
+    Args:
+        name: its name.
+        file: name of the table, one of the distribution.
+        text: what a row is.
+        columns: see ``Columns``.
+    """
+    return {
+        "@type": "cr:RecordSet",
+        "@id": name,
+        "name": name,
+        "description": text,
+        "field": [
             {
-                "@type": "cr:FileObject",
-                "@id": name,
-                "name": name,
-                "contentUrl": name,
-                "encodingFormat": _FORMATS["." + name.rsplit(".", 1)[-1]],
-                "sha256": sha256,
+                "@type": "cr:Field",
+                "@id": f"{name}/{column}",
+                "name": f"{name}/{column}",
+                "description": meaning,
+                "dataType": kind,
+                "source": {"fileObject": {"@id": file}, "extract": {"column": column}},
             }
-            for name, sha256 in sorted(hashes.items())
+            for column, (kind, meaning) in columns.items()
         ],
     }
 

@@ -18,6 +18,10 @@ from pipeline.task_outcome import Failure, guarded, is_lost_worker
 
 Result = TypeVar("Result")
 SCHEDULER_TIMEOUT_S: Final = 20.0
+NO_WORKERS_S: Final = 600.0
+LOOK_EVERY_S: Final = 5.0
+POLL_S: Final = 0.05
+_log = logging.getLogger(__name__)
 
 
 def dask_outcomes(
@@ -42,9 +46,45 @@ def dask_outcomes(
         from distributed import as_completed
 
         futures = client.map(lambda args: guarded(function, args), arguments, pure=False)
-        for future in as_completed(futures):  # type: ignore[no-untyped-call]
+        completed: Any = as_completed(futures)  # type: ignore[no-untyped-call]
+        workers = _Workers(client, scheduler)
+        while not completed.is_empty():
+            if not completed.has_ready():
+                workers.expect()
+                time.sleep(POLL_S)
+                continue
+            future = next(completed)
             yield _outcome(future)
             future.release()
+
+
+class _Workers:
+    """Looks now and then whether the cluster has workers at all: dask itself waits for ever."""
+
+    def __init__(self, client: Any, scheduler: str | None) -> None:
+        self.client, self.scheduler = client, scheduler
+        self.looked = self.seen = time.monotonic()
+        self.warned = False
+
+    def expect(self) -> None:
+        """Raise ManifestError where there was none for ``NO_WORKERS_S``; warn before that."""
+        now = time.monotonic()
+        if now - self.looked < LOOK_EVERY_S:
+            return
+        self.looked = now
+        if self.client.status != "running" or self.client.nthreads():
+            self.seen, self.warned = now, False
+        elif now - self.seen > NO_WORKERS_S:
+            raise ManifestError(
+                f"--scheduler {self.scheduler}: expected workers, got none for "
+                f"{NO_WORKERS_S / 60:.0f} min; finished work is kept: start workers with "
+                f"'dask worker {self.scheduler}' and run the same command again"
+            )
+        elif not self.warned:
+            self.warned = True
+            _log.warning(
+                "%s has no workers; waiting up to %.0f min", self.scheduler, NO_WORKERS_S / 60
+            )
 
 
 def _outcome(future: Any) -> Any:

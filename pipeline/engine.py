@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import functools
-import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 import joblib
 
 from manifests.errors import ManifestError, UsageError
+from manifests.parent import end_with_parent
 from pipeline.dask_engine import dask_outcomes
 from pipeline.task_outcome import Failure, guarded, is_lost_worker
 
@@ -31,24 +29,14 @@ def _in_loky(function: Callable[..., Result], arguments: tuple[Any, ...]) -> Res
     return guarded(function, arguments)
 
 
-@functools.cache
 def _settle_in() -> None:
     """Make this loky worker leave interrupts to its parent, and end with it.
 
     An interrupt inside a callback of soundfile is swallowed there, with a traceback, and what is
-    read or written comes out short. A worker whose parent is gone (kill -9, out of memory) would
-    finish its task, begin the next and then wait for five minutes, while the user may already have
-    begun another build in the same place.
+    read or written comes out short.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.25)
-        os._exit(1)
-
-    threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
+    end_with_parent()
 
 
 def run_tasks(

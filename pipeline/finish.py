@@ -7,7 +7,7 @@ several runs is the same as one built in a single run, byte for byte.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -106,18 +106,21 @@ def finish_set(plan: Plan, out: str, header: PlanHeader) -> SetIndex:
     Raises:
         ManifestError: a shard is missing or holds other examples than the plan.
     """
-    sidecars = _sidecars(plan, out)
     members = plan.config.members
-    rows = [example_row(n, entry, members) for n, s in enumerate(sidecars) for entry in s.examples]
+    rows: list[ExampleRow] = []
+    shards: list[ShardInfo] = []
+    for number, sidecar in enumerate(_sidecars(plan, out)):  # one at a time: 10 kB an example
+        rows += [example_row(number, entry, members) for entry in sidecar.examples]
+        shards.append(_shard_info(sidecar))
     rejects = sorted(plan.rejects, key=lambda r: (r.corpus, r.path, r.reason, r.detail))
-    index = _index(plan, header, sidecars)
+    index = _index(plan, header, shards)
     write_table(store.join(out, EXAMPLES), rows, ExampleRow)
     write_table(store.join(out, REJECTS), rejects, Reject)
     store.write_text(store.join(out, TAGS), pretty_json(plan.vocabulary.to_dict()))
     store.write_text(store.join(out, README), readme(plan, index, rows))
     index_text = pretty_json(asdict(index))
-    hashes = {s.file: s.sha256 for s in sidecars}
-    for number in range(len(sidecars)):
+    hashes = {shard.file: shard.sha256 for shard in shards}
+    for number in range(len(shards)):
         hashes[sidecar_name(number)] = _file_sha256(out, sidecar_name(number))
     for name in (EXAMPLES, REJECTS, TAGS, README):
         hashes[name] = _file_sha256(out, name)
@@ -136,8 +139,14 @@ def _file_sha256(out: str, name: str) -> str:
     return hashlib.sha256(store.read_bytes(store.join(out, name))).hexdigest()
 
 
-def _sidecars(plan: Plan, out: str) -> list[ShardSidecar]:
-    sidecars = []
+def _shard_info(sidecar: ShardSidecar) -> ShardInfo:
+    return ShardInfo(
+        sidecar.file, sidecar.n_examples, sidecar.bytes, sidecar.sha256, sidecar.domain
+    )
+
+
+def _sidecars(plan: Plan, out: str) -> Iterator[ShardSidecar]:
+    """Read the sidecars in order; each is checked against the plan."""
     for number, rows in sorted(plan.shards().items()):
         sidecar = read_sidecar(out, number)
         if [entry.key for entry in sidecar.examples] != [row.key for row in rows]:
@@ -145,11 +154,10 @@ def _sidecars(plan: Plan, out: str) -> list[ShardSidecar]:
                 f"{out}: {sidecar.file}: expected {len(rows)} examples of the plan, "
                 f"got {sidecar.n_examples} others; --overwrite builds the set anew"
             )
-        sidecars.append(sidecar)
-    return sidecars
+        yield sidecar
 
 
-def _index(plan: Plan, header: PlanHeader, sidecars: Sequence[ShardSidecar]) -> SetIndex:
+def _index(plan: Plan, header: PlanHeader, shards: Sequence[ShardInfo]) -> SetIndex:
     config = plan.config
     domains = [row.domain for row in plan.rows]
     return SetIndex(
@@ -167,12 +175,10 @@ def _index(plan: Plan, header: PlanHeader, sidecars: Sequence[ShardSidecar]) -> 
             "target": domains.count(TARGET),
             "songs": len({(row.music.corpus, row.music.song) for row in plan.rows}),
             "seconds": round(plan.seconds, 3),
-            "bytes": sum(sidecar.bytes for sidecar in sidecars),
+            "bytes": sum(shard.bytes for shard in shards),
             "rejects": len(plan.rejects),
         },
-        shards=tuple(
-            ShardInfo(s.file, s.n_examples, s.bytes, s.sha256, s.domain) for s in sidecars
-        ),
+        shards=tuple(shards),
         plan_sha256=header.plan_sha256,
         config=header.config,
         tools=header.tools,

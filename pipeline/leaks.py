@@ -29,7 +29,11 @@ ARTIST: Final = "same artist"
 SONG: Final = "same song"
 NOISE_CLIP: Final = "same noise"
 KINDS: Final = (CONTENT, SONG, ARTIST, NOISE_CLIP)
+LEAK: Final = "leak: "
+"""How a line on a leak begins, among the notes of a plan."""
 _SHOWN: Final = 5
+_NAME_LENGTH: Final = 80
+"""Characters of a shared name that a line shows: a song's may be its file's whole path."""
 
 
 @dataclass(frozen=True)
@@ -175,9 +179,9 @@ def leak_lines(leaks: Sequence[Leak], *, where: Callable[[Leak], str] | None = N
         groups[leak.kind, (where or _between)(leak)].append(leak)
     lines = []
     for (kind, places), found in sorted(groups.items(), key=lambda g: (KINDS.index(g[0][0]), g[0])):
-        shown = "; ".join(printable(_example(leak)) for leak in found[:_SHOWN])
+        shown = "; ".join(_cut(printable(_example(leak))) for leak in found[:_SHOWN])
         more = "; …" if len(found) > _SHOWN else ""
-        lines.append(f"leak: {kind} in {places}: {len(found):,} ({shown}{more})")
+        lines.append(f"{LEAK}{kind} in {places}: {len(found):,} ({shown}{more})")
     return lines
 
 
@@ -187,6 +191,15 @@ def _between(leak: Leak) -> str:
 
 def _example(leak: Leak) -> str:
     return " = ".join(leak.clip_ids[:3]) if leak.kind == CONTENT else leak.name
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= _NAME_LENGTH else name[: _NAME_LENGTH - 1] + "…"
+
+
+def leak_notes(music: Sequence[Scan], noise: Sequence[Scan]) -> tuple[str, ...]:
+    """Return what the splits of scanned corpora share as notes of a plan; see ``leak_lines``."""
+    return tuple(leak_lines(leaks_in_scans(music, noise)))
 
 
 def check_leaks(leaks: Sequence[Leak]) -> None:

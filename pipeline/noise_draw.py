@@ -21,11 +21,15 @@ U64 = NDArray[np.uint64]
 
 def splitmix64(state: U64) -> U64:
     """Return SplitMix64's output for each 64-bit state."""
-    with np.errstate(over="ignore"):
-        z = state + np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return z ^ (z >> np.uint64(31))
+    z = state + np.uint64(0x9E3779B97F4A7C15)  # a new array: all that follows is in place
+    shifted = np.empty_like(z)
+    for bits, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        np.right_shift(z, np.uint64(bits), out=shifted)
+        np.bitwise_xor(z, shifted, out=z)
+        np.multiply(z, np.uint64(factor), out=z)
+    np.right_shift(z, np.uint64(31), out=shifted)
+    np.bitwise_xor(z, shifted, out=z)
+    return z
 
 
 def noise_hashes(corpus_and_ids: Sequence[tuple[str, str]]) -> U64:
@@ -36,7 +40,8 @@ def noise_hashes(corpus_and_ids: Sequence[tuple[str, str]]) -> U64:
 def ranked_noises(seed: int, key: str, hashes: U64, k: int) -> Iterator[int]:
     """Iterate over the positions of noises by rising pair hash.
 
-    The first few are found by selection, the whole order is sorted only where they do not serve.
+    Pair hashes are uniform over 64 bits, so the first few lie below a bound that about 16 k of them
+    are expected under; the whole order is sorted only where those do not serve.
 
     Args:
         seed: seed of the build.
@@ -45,8 +50,11 @@ def ranked_noises(seed: int, key: str, hashes: U64, k: int) -> Iterator[int]:
         k: how many are wanted.
     """
     pair = splitmix64(hashes ^ np.uint64(hash64(seed, "noises", key)))
-    head = min(4 * k, pair.size)
-    if head < pair.size:
-        nearest = np.argpartition(pair, head)[:head]
-        yield from nearest[np.argsort(pair[nearest], kind="stable")].tolist()
-    yield from np.argsort(pair, kind="stable")[head if head < pair.size else 0 :].tolist()
+    share = 16 * k / max(pair.size, 1)
+    if share >= 1.0:
+        yield from np.argsort(pair, kind="stable").tolist()
+        return
+    below = np.flatnonzero(pair < np.uint64(int(share * 2.0**64)))
+    head = below[np.argsort(pair[below], kind="stable")]
+    yield from head.tolist()
+    yield from np.argsort(pair, kind="stable")[head.size :].tolist()

@@ -81,5 +81,6 @@ def spec_refusal(name: str) -> str:
     stem = name.removesuffix(".toml").rpartition("/")[2]
     return (
         f"{stem}: expected a recipe, got a spec: it says what to build and holds no hashes; "
-        f"'prep build-shards --spec {stem}', then 'prep freeze' makes v1"
+        f"'prep build-shards --spec {stem} … --out SET', then 'prep freeze SET -o {stem}' makes a "
+        "recipe"
     )

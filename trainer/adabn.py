@@ -7,6 +7,7 @@ running statistics fit them (METHOD.md section 4, pitfall 5; Li et al. 2018, arX
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -19,15 +20,17 @@ from trainer.data.reading import UNLABELLED_NOISY
 from trainer.keeper import Keeper
 from trainer.loaders import open_loader
 from trainer.models.heads import LabelPredictor
+from trainer.models.registry import new_encoder
 from trainer.roles import Roles
 from trainer.runs.checkpoint import TrainingState
 from trainer.runs.folder import RunFolder
 from trainer.runs.restore import load_weights
 from trainer.snr_schedule import bounds_db, heard_as, whole_range
-from trainer.stage1_encoder import new_encoder
 from trainer.stage3_dat import tagger_card
 from trainer.validation import TagValidation
 from trainer.weights import find_checkpoint, weights_sha256
+
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
 def train_adabn(
@@ -78,7 +81,7 @@ def train_adabn(
         average_from_here(encoder, forget=first == 0)
         for batch in loader.batches(first, n_steps - first, snr=snr):
             with torch.no_grad():
-                encoder.train()(prepare(batch.audio.to(device)))
+                only_statistics(encoder)(prepare(batch.audio.to(device)))
             keeper.stepped(batch.step + 1, bounds_db(snr), len(batch))
         with keeper.validation(n_steps):
             found = validation(
@@ -89,6 +92,21 @@ def train_adabn(
                 autocast=lambda: compute.autocast("float32"),
             )
         keeper.validated(n_steps, found[f"auc_{stage.select}"], found)
+
+
+def only_statistics(module: ModuleT) -> ModuleT:
+    """Put BatchNorm into train mode and all else into eval mode: dropout is noise of its own.
+
+    Args:
+        module: the network; changed in place.
+
+    Returns:
+        The same module.
+    """
+    for part in module.eval().modules():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm):
+            part.train()
+    return module
 
 
 def average_from_here(module: nn.Module, *, forget: bool) -> None:

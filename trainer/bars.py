@@ -2,8 +2,8 @@
 
     python -m trainer.bars RUNS --shards DIR
 
-``RUNS`` holds ``baseline`` (with its ``encoder``), ``dat`` (with its ``domain``) and
-``supervised``, all evaluated. Exit status 0 where every bar is reached.
+``RUNS`` holds a run each of ``baseline``, ``dat`` (with its ``domain``) and ``supervised``, all
+evaluated, as ``train grid`` leaves them. Exit status 0 where every bar is reached.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from trainer.compute import prepared
 from trainer.config import ModelConfig
 from trainer.evaluation.paired import compare_pair
 from trainer.evaluation.scored import Scored, load_scores
+from trainer.models.registry import new_encoder
 from trainer.probe import clip_embeddings, probe_auc
 from trainer.roles import Roles, open_roles
+from trainer.runs.folder import CONFIG, read_config
 from trainer.runs.metrics_log import read_records
 from trainer.runs.restore import load_weights
-from trainer.stage1_encoder import new_encoder
 from trainer.weights import find_checkpoint
 
 CLEAN_AUC = 0.75
@@ -87,9 +88,14 @@ def _high(figure: Figure) -> float:
     return math.inf if figure.high is None else figure.high
 
 
-def probe_bar(encoder_from: Path, roles: Roles) -> Bar:
-    """Return the bar of stage 1: a linear probe on it beats the same probe on random weights."""
-    checkpoint = find_checkpoint(encoder_from, "encoder")
+def probe_bar(domain_from: Path, roles: Roles) -> Bar:
+    """Return the bar of stage 1: a linear probe on it beats the same probe on random weights.
+
+    Args:
+        domain_from: run with a stage 2, which holds stage 1's encoder unchanged.
+        roles: the sets to train and test the probe on.
+    """
+    checkpoint = find_checkpoint(domain_from, "domain")
     model = ModelConfig(**checkpoint.progress["model"])
     train, test = roles.open("train"), roles.open("test-audioset")
     tags = train.index.tags
@@ -132,6 +138,22 @@ def domain_bar(run: Path) -> Bar:
     )
 
 
+def find_run(runs: Path, method: str) -> Path:
+    """Return the run of a method below a folder; of several seeds the first.
+
+    Raises:
+        ManifestError: there is none.
+    """
+    found = sorted(
+        path.parent
+        for path in runs.glob(f"*/{CONFIG}")
+        if read_config(path.parent).get("method") == method
+    )
+    if not found:
+        raise ManifestError(f"{runs}: expected a run of {method}, found none; train it there")
+    return found[0]
+
+
 @click.command()
 @click.argument("runs", type=click.Path(exists=True, path_type=Path))
 @click.option("--shards", required=True, metavar="DIR", help="Folder of the suite.")
@@ -139,11 +161,10 @@ def domain_bar(run: Path) -> Bar:
 def main(ctx: click.Context, /, runs: Path, shards: str) -> None:
     """Print every bar with its figures; exit status 1 where one is missed."""
     roles = open_roles(shards)
-    pairs = zip(
-        load_scores([str(runs / "baseline")]), load_scores([str(runs / "supervised")]), strict=True
-    )
+    baseline, dat, supervised = (find_run(runs, name) for name in ("baseline", "dat", "supervised"))
+    pairs = zip(load_scores([str(baseline)]), load_scores([str(supervised)]), strict=True)
     bars = [bar for pair in pairs for bar in score_bars(*pair)]
-    bars += [probe_bar(runs / "baseline", roles), domain_bar(runs / "dat")]
+    bars += [probe_bar(dat, roles), domain_bar(dat)]
     for bar in bars:
         click.echo(f"{'reached' if bar.reached else 'MISSED '}  {bar.asked}: {bar.found}")
     if not all(bar.reached for bar in bars):

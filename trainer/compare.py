@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from manifests.errors import ManifestError, UsageError
@@ -117,14 +117,16 @@ def compare_runs(scored: Sequence[Scored], *, paired: bool = True) -> Comparison
 
     Raises:
         UsageError: no score file, or one run twice on one set.
-        ManifestError: score files of one set name that are not comparable, or a set on which some
-            seeds of a row were not evaluated.
+        ManifestError: score files of one set name that are not comparable, runs that were scored on
+            other subsets of a set each, or a set on which some seeds of a row were not evaluated.
     """
     if not scored:
         raise UsageError("compare: expected score files, got none; evaluate a run first")
+    scored = _told_apart(scored)
     by_set: dict[str, list[Scored]] = {}
     for item in scored:
         by_set.setdefault(set_name(item.file), []).append(item)
+    _check_subsets([item.file for item in scored])
     for items in by_set.values():
         _check_set(items)
     groups = group_runs([item.file.run for item in scored])
@@ -176,6 +178,38 @@ def _stem(group: Sequence[RunLabel]) -> str:
     stems = {label.name.removesuffix(f"-s{label.seed}") for label in group}
     alone = len(stems) == 1 and stems.isdisjoint(label.name for label in group)
     return stems.pop() if alone else group[0].method
+
+
+def _told_apart(scored: Sequence[Scored]) -> list[Scored]:
+    """Number the score files of one run on one set, so that two teams' scores become two rows."""
+    urls: dict[tuple[str, RunLabel], list[str]] = {}
+    found = []
+    for item in scored:
+        run = item.file.run
+        earlier = urls.setdefault((set_name(item.file), run), [])
+        if earlier and item.url not in earlier:
+            number = len(earlier) + 1
+            own = replace(
+                run, name=f"{run.name} #{number}", config_sha256=f"{run.config_sha256} #{number}"
+            )
+            item = replace(item, file=replace(item.file, run=own))
+        earlier.append(item.url)
+        found.append(item)
+    return found
+
+
+def _check_subsets(files: Sequence[ScoreFile]) -> None:
+    """Refuse runs that never meet: each on a subset of its own, of one set."""
+    for name in {file.set.name for file in files}:
+        runs: dict[str, set[RunLabel]] = {}
+        for file in files:
+            if file.set.name == name:
+                runs.setdefault(file.set.subset_id or "whole set", set()).add(file.run)
+        if len(runs) > 1 and len(set.union(*runs.values())) > 1 == max(map(len, runs.values())):
+            raise ManifestError(
+                f"{name}: expected runs scored on one subset, got {', '.join(sorted(runs))}; "
+                "evaluate them on the common subset (prep subset)"
+            )
 
 
 def _check_set(items: Sequence[Scored]) -> None:

@@ -37,13 +37,13 @@ from trainer.keeper import Keeper
 from trainer.loaders import open_loaders
 from trainer.losses import consistency_loss, tag_loss
 from trainer.models.heads import LabelPredictor
+from trainer.models.registry import new_encoder
 from trainer.roles import Roles
 from trainer.runs.checkpoint import TrainingState
 from trainer.runs.distributed import average_gradients, broadcast_modules
 from trainer.runs.folder import RunFolder
 from trainer.runs.restore import load_weights
 from trainer.snr_schedule import bounds_db, easy_to_hard
-from trainer.stage1_encoder import new_encoder
 from trainer.stage3_dat import learning_rates, tagger_card, total
 from trainer.validation import TagValidation
 from trainer.weights import find_stage, weights_sha256
@@ -169,6 +169,7 @@ def train_comparison(
         first = keeper.first_step
         batches = (loader.batches(first, n_steps - first, snr=snr) for loader in loaders.values())
         for both in zip(*batches, strict=True):
+            compute.seed_step(config.seed, both[0].step)
             audio = [tuple(prepare(v.audio.to(device)) for v in half.views) for half in both]
             labels = [None if half.tags is None else half.tags.to(device) for half in both]
             losses_of = partial(comparison_losses, forward, predictor, audio, labels, stage)

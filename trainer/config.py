@@ -6,13 +6,15 @@ the defaults: ``thesis`` is the thesis' own, ``demo`` trains in a minute a stage
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final, Literal, TypeVar, get_args
 
 from manifests.errors import UsageError
 from trainer.losses import ConsistencyForm, DomainForm
 
 InputLevel = Literal["rms", "asis"]
+BackboneName = Literal["samplecnn", "transformer", "shortchunk", "musicnn"]
 Method = Literal[
     "baseline",
     "supervised",
@@ -22,6 +24,7 @@ Method = Literal[
     "consistency",
     "dat",
     "robust",
+    "noisy-student",
 ]
 METHODS: Final[tuple[str, ...]] = get_args(Method)
 Preset = Literal["thesis", "demo"]
@@ -32,16 +35,40 @@ class ModelConfig:
     """The encoder and what goes into it.
 
     Attributes:
-        width: factor on SampleCNN's channels; 1 is the published size.
-        last_kernel: kernel of the last convolution: 3 (CLMR) or 1 (thesis, table 3.1).
+        backbone: network of the encoder: ``samplecnn`` hears the waveform, the others a mel
+            spectrogram.
+        chunk_s: length of one input, s; 0 is the backbone's own (2.68, 3.69, 3.69, 3).
+        width: factor on the network's channels; 1 is the published size.
+        last_kernel: kernel of ``samplecnn``'s last convolution: 3 (CLMR) or 1 (thesis, table 3.1).
+        attention_dim: size of ``transformer``'s tokens: 256 (teacher) or 64 (compact student).
         input_level: ``rms`` scales every input to one level, ``asis`` does not (thesis).
         level_dbfs: that level, RMS, dBFS.
     """
 
+    backbone: BackboneName = "samplecnn"
+    chunk_s: float = 0.0
     width: float = 1.0
     last_kernel: int = 3
+    attention_dim: int = 256
     input_level: InputLevel = "rms"
     level_dbfs: float = -20.0
+
+
+ADDED_TO_MODEL: Final[dict[str, Any]] = {
+    field.name: field.default
+    for field in fields(ModelConfig)
+    if field.name in ("backbone", "chunk_s", "attention_dim")
+}
+"""Fields that came with the backbones, and what runs before them had."""
+
+
+def as_first_written(model: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a model config as runs before the backbones wrote it, where it says nothing else.
+
+    Hashes of such configs then agree, whenever the run was made.
+    """
+    added = ADDED_TO_MODEL.items()
+    return {name: value for name, value in model.items() if (name, value) not in added}
 
 
 @dataclass(frozen=True)
@@ -55,6 +82,10 @@ class SystemConfig:
         compile: ``auto`` compiles the encoder on a GPU, ``on`` everywhere, ``off`` never.
         workers: decoding processes of a loader; 0 decodes in the training process.
         threads: CPU threads of the model; 0 shares the cores among the processes of the machine.
+        shard_cache: local folder that keeps shards of object stores (s3://...), each fetched whole
+            once; processes may share it. Empty: members are read by byte ranges.
+        shard_cache_gb: size limit of that folder, GB; shards that find no room are read by byte
+            ranges.
     """
 
     device: str = "auto"
@@ -62,6 +93,8 @@ class SystemConfig:
     compile: Literal["auto", "on", "off"] = "auto"
     workers: int = 1
     threads: int = 0
+    shard_cache: str = ""
+    shard_cache_gb: float = 100.0
 
 
 @dataclass(frozen=True)
@@ -194,6 +227,50 @@ class TagConfig:
 
 
 @dataclass(frozen=True)
+class StudentConfig:
+    """The noisy student: who hears what, and how its teacher is listened to.
+
+    Attributes:
+        rounds: students trained one after another, each the next one's teacher.
+        teacher_hears: ``clean``: the clean member of unlabelled examples, where there is one;
+            ``noisy``: the noisy one, and the clean one is never opened.
+        student_hears: of unlabelled examples: ``augmented``: what the teacher hears, behind the
+            strong augmentation; ``noisy``: the noisy member; ``both``: the noisy member behind the
+            strong augmentation. Real recordings stand for both members.
+        labelled_hears: ``clean``: labelled examples are heard clean; ``student``: as the student
+            hears the unlabelled ones.
+        pseudo_weight: weight of the loss on the teacher's predictions.
+        teacher_cache: the teacher scores all whole chunks of each clip once, and a crop takes the
+            mean of those it overlaps; else the teacher hears the crop itself.
+    """
+
+    rounds: int = 1
+    teacher_hears: Literal["clean", "noisy"] = "clean"
+    student_hears: Literal["augmented", "noisy", "both"] = "both"
+    labelled_hears: Literal["clean", "student"] = "clean"
+    pseudo_weight: float = 1.0
+    teacher_cache: bool = False
+
+    @property
+    def augments(self) -> bool:
+        """Whether the student hears the strong augmentation."""
+        return self.student_hears != "noisy"
+
+
+@dataclass(frozen=True)
+class TeacherConfig:
+    """What a student's config says of the first teacher.
+
+    Attributes:
+        method: what it was trained as.
+        model: its encoder, from its checkpoint.
+    """
+
+    method: str
+    model: ModelConfig
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """A whole run: what ``RUN/config.json`` holds.
 
@@ -207,6 +284,10 @@ class TrainConfig:
         tagger: stage 3, or the comparison.
         extra_target: also take the unlabelled targets of the set ``extra-target`` (the paper's b).
         encoder_init: whether the tagger begins with the encoder of stage 1 or with a random one.
+        student: the noisy student.
+        teacher: its first teacher; None where that is still to be trained.
+        unlabelled: the set that its unlabelled examples come from, by name and plan; empty where
+            they are the target half.
     """
 
     method: Method = "dat"
@@ -218,6 +299,21 @@ class TrainConfig:
     tagger: TagConfig = TagConfig()
     extra_target: bool = False
     encoder_init: Literal["pretrained", "random"] = "pretrained"
+    student: StudentConfig = StudentConfig()
+    teacher: TeacherConfig | None = None
+    unlabelled: str = ""
+
+    def record(self) -> dict[str, Any]:
+        """Return the config as JSON values.
+
+        What only a noisy student has is left out elsewhere: the configs of other methods, and the
+        hashes over them, stay what they were before there was one.
+        """
+        values = asdict(self)
+        if self.method != "noisy-student":
+            for name in ("student", "teacher", "unlabelled"):
+                del values[name]
+        return values
 
 
 PRESETS: Final[dict[str, dict[str, dict[str, Any]]]] = {
@@ -225,7 +321,7 @@ PRESETS: Final[dict[str, dict[str, dict[str, Any]]]] = {
     "demo": {
         "model": {"width": 0.25},
         "encoder": {"epochs": 30, "batch_size": 32, "lr": 1e-3, "validations": 3},
-        "domain": {"epochs": 60, "batch_size": 24, "lr": 1e-3, "validations": 6},
+        "domain": {"epochs": 30, "batch_size": 24, "lr": 1e-3, "validations": 3},
         "tagger": {
             "epochs": 80,
             "batch_size": 24,
@@ -239,7 +335,7 @@ PRESETS: Final[dict[str, dict[str, dict[str, Any]]]] = {
 ROBUST: Final[dict[str, Any]] = {
     "labelled_noise": True,
     "consistency": "embedding",
-    "consistency_weight": 1.0,
+    "consistency_weight": 0.1,
     "pairs": "all",
 }
 """The recipe we recommend: docs/decisions/0006-robust.md."""

@@ -1,31 +1,36 @@
 """One run from its config: the stages it needs, in order, in their folders.
 
-``RUN/encoder`` is stage 1, ``RUN/domain`` stage 2, ``RUN/baseline`` the baseline behind AdaBN, and
-``RUN`` itself the tagger. Stages that are done are kept, so a run goes on where it stopped.
+``RUN/encoder`` is stage 1, ``RUN/domain`` stage 2, ``RUN/baseline`` the baseline behind AdaBN,
+``RUN/teacher`` and ``RUN/round-N`` the teachers of a noisy student, and ``RUN`` itself the tagger.
+Stages that are done are kept, so a run goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from manifests.errors import ManifestError, UsageError
+from manifests.errors import UsageError
 from trainer.adabn import train_adabn
 from trainer.comparisons import train_comparison
 from trainer.compute import Compute
-from trainer.config import TrainConfig
+from trainer.config import ADDED_TO_MODEL, TrainConfig
+from trainer.noisy_student import train_student
 from trainer.preflight import check_run
 from trainer.roles import Roles
 from trainer.runs.folder import RunFolder, open_run
+from trainer.runs.writing import written_to
 from trainer.stage1_encoder import train_encoder
 from trainer.stage2_domain import train_domain
 from trainer.stage3_dat import train_dat
-from trainer.weights import find_stage
+from trainer.student_audio import student_config
+from trainer.weights import find_stage, has_checkpoint
 
 logger = logging.getLogger(__name__)
 RANDOM = "random"
+TEACHER = "teacher"
 
 
 def train_run(
@@ -37,6 +42,7 @@ def train_run(
     encoder_from: str | None = None,
     init: Path | None = None,
     only_stage: int | None = None,
+    teacher: Path | None = None,
     overwrite: bool = False,
 ) -> None:
     """Train a run, or go on with one.
@@ -50,6 +56,7 @@ def train_run(
             begins with a random encoder.
         init: run whose earlier stages are taken, with ``only_stage``.
         only_stage: 1, 2 or 3 of ``dat``; None trains all that is needed.
+        teacher: run that teaches a ``noisy-student``; None trains a baseline for it.
         overwrite: remove a run of another configuration.
 
     Raises:
@@ -59,12 +66,14 @@ def train_run(
     _check_options(config, encoder_from, init, only_stage)
     if encoder_from == RANDOM:
         config = replace(config, encoder_init="random")
+    if config.method == "noisy-student":
+        config = student_config(config, roles, teacher)
     given = Path(encoder_from) if encoder_from and encoder_from != RANDOM else init
     stages = _stages(config, given, only_stage)
     check_run(config, roles, compute, stages)
     if given is not None or only_stage in (2, 3):
         find_stage(given or out, "domain" if only_stage == 3 else "encoder", config.model)
-    run = _open(out, asdict(config), compute, overwrite=overwrite)
+    run = _open(out, config.record(), compute, overwrite=overwrite)
     if 1 in stages:
         _say_without_pretrain(roles)
         train_encoder(config, roles, _stage(run, "encoder", compute), compute)
@@ -78,8 +87,34 @@ def train_run(
         baseline = _stage(run, "baseline", compute)
         train_comparison(config, roles, encoder, baseline, compute)
         train_adabn(config, roles, baseline.path, run, compute)
+    elif config.method == "noisy-student":
+        _train_students(config, roles, encoder, teacher, run, compute)
     else:
         train_comparison(config, roles, encoder, run, compute)
+
+
+def _train_students(
+    config: TrainConfig,
+    roles: Roles,
+    encoder: Path | None,
+    teacher: Path | None,
+    run: RunFolder,
+    compute: Compute,
+) -> None:
+    """Train the teacher where none is given, then a student per round, the last one in ``RUN``."""
+    places = (run.path, run.path / "round-1")
+    began = any(has_checkpoint(place / "checkpoints" / "last") for place in places)
+    if teacher is None and began and not (run.path / TEACHER / "checkpoints").is_dir():
+        raise UsageError(f"{run.path}: expected --teacher RUN as the run began with, got none")
+    if teacher is None:
+        folder = _stage(run, TEACHER, compute)
+        train_comparison(replace(config, method="baseline"), roles, encoder, folder, compute)
+        teacher = folder.path
+    rounds = config.student.rounds
+    for number in range(1, rounds + 1):
+        folder = run if number == rounds else _stage(run, f"round-{number}", compute)
+        train_student(config, roles, encoder, teacher, folder, compute, round_number=number)
+        teacher = folder.path
 
 
 def _check_options(
@@ -118,12 +153,9 @@ def _stages(config: TrainConfig, given: Path | None, only_stage: int | None) -> 
 def _open(out: Path, config: dict[str, Any], compute: Compute, *, overwrite: bool) -> RunFolder:
     """Open the run's folder on the first rank; the others take it as it then is."""
     if compute.world.is_main:
-        try:
-            run = open_run(out, config, overwrite=overwrite)
-        except OSError as error:
-            raise ManifestError(
-                f"{out}: cannot be written: {error.strerror}; name another --out"
-            ) from error
+        older = {"model": ADDED_TO_MODEL}
+        with written_to(out):
+            run = open_run(out, config, overwrite=overwrite, absent=older)
         compute.world.barrier()
         return run
     compute.world.barrier()
@@ -133,7 +165,8 @@ def _open(out: Path, config: dict[str, Any], compute: Compute, *, overwrite: boo
 def _stage(run: RunFolder, name: str, compute: Compute) -> RunFolder:
     folder = RunFolder(run.path / name, run.resumed)
     if compute.world.is_main:
-        folder.path.mkdir(parents=True, exist_ok=True)
+        with written_to(folder.path):
+            folder.path.mkdir(parents=True, exist_ok=True)
     compute.world.barrier()
     return folder
 

@@ -16,14 +16,13 @@ from torch import nn
 from manifests import store
 from manifests.canonical import pretty_json
 from manifests.errors import UsageError
-from manifests.rows import CHUNK_SAMPLES, SAMPLE_RATE
 from trainer.tagger import Tagger
 
 FORMATS: Final = ("onnx", "torchscript")
 
 
 class ChunkTagger(nn.Module):
-    """Level, encoder and label predictor in one module: (B, 1, 59,049) to (B, n_tags)."""
+    """Level, encoder and label predictor in one module: (B, 1, chunk) to (B, n_tags)."""
 
     def __init__(self, tagger: Tagger) -> None:
         super().__init__()
@@ -54,13 +53,15 @@ def export_tagger(tagger: Tagger, path: Path, format_name: str) -> None:
     if format_name not in FORMATS:
         raise UsageError(f"--format: expected {' or '.join(FORMATS)}, got {format_name}")
     model = ChunkTagger(tagger).eval()
-    example = torch.zeros(2, 1, CHUNK_SAMPLES).uniform_(-0.1, 0.1)
+    chunk = tagger.encoder.chunk_samples
+    example = torch.zeros(2, 1, chunk).uniform_(-0.1, 0.1)
     data = _onnx(model, example) if format_name == "onnx" else _torchscript(model, example)
     card = {
         "format": format_name,
-        "input": {"name": "audio", "shape": ["n_chunks", 1, CHUNK_SAMPLES]},
+        "input": {"name": "audio", "shape": ["n_chunks", 1, chunk]},
         "output": {"name": "probabilities", "shape": ["n_chunks", len(tagger.tags)]},
-        "sample_rate": SAMPLE_RATE,
+        "backbone": tagger.encoder.name,
+        "sample_rate": tagger.encoder.sample_rate,
         "band_hz": tagger.band_hz,
         "tags": list(tagger.tags),
         "weights_sha256": tagger.sha256,

@@ -1,6 +1,7 @@
 """The thesis' experiment table: a run per cell of (method, k, freeze, E2H, alpha, lambda, seed).
 
-Stage 1 is trained once per k, seed and encoder, and shared. A cell is a run in a folder of its own,
+Stage 1 is trained once per k, seed and encoder, and shared; a baseline's run also teaches the noisy
+students that would train the same one. A cell is a run in a folder of its own,
 so the grid goes on where it stopped, and cells run under joblib.
 """
 
@@ -9,19 +10,21 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 import joblib
 
 from manifests import store
 from manifests.canonical import canonical_json, pretty_json, sha256_text
 from manifests.errors import UsageError
+from manifests.parent import end_with_parent
 from manifests.shardset import SUITE
 from trainer.compute import open_compute, shared_cores
-from trainer.config import METHODS, Method, SystemConfig, TrainConfig
+from trainer.config import METHODS, Method, SystemConfig, TrainConfig, as_first_written
 from trainer.evaluation.checkpoint import SetRequest, evaluate_checkpoint
 from trainer.evaluation.evaluate import EVALUATION, EVALUATION_FOLDER
 from trainer.experiment import RANDOM, train_run
@@ -175,21 +178,29 @@ def run_grid(
     _check(grid, suite, system)
     store.write_text(str(out / "grid.json"), pretty_json([asdict(cell) for cell in grid]))
     parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
-    for train, some in ((train_shared, list(encoders.values())), (train_cell, grid)):
+    students = [cell for cell in grid if cell.config.method == "noisy-student"]
+    others = [cell for cell in grid if cell not in students]
+    phases: tuple[tuple[Train, list[Cell]], ...] = (
+        (train_shared, list(encoders.values())),
+        (train_cell, others),
+        (partial(train_cell, others=others), students),
+    )
+    for train, some in phases:
         for _ in parallel(joblib.delayed(_train)(train, cell, suite, out, system) for cell in some):
             pass
     return [str(out / cell.name) for cell in grid]
 
 
 def _train(
-    train: Callable[[Cell, Suite, Path, SystemConfig], None],
+    train: Train,
     cell: Cell,
     suite: Suite,
     out: Path,
     system: SystemConfig,
 ) -> None:
-    """Train in a process of joblib's, whose start method the loaders' workers do not know."""
+    """Train; in a process of joblib's, whose start method the loaders' workers do not know."""
     if multiprocessing.get_start_method(allow_none=True) == "loky":
+        end_with_parent()
         multiprocessing.set_start_method("forkserver", force=True)
     train(cell, suite, out, system)
 
@@ -241,6 +252,9 @@ class Suite:
         )
 
 
+Train: TypeAlias = Callable[[Cell, Suite, Path, SystemConfig], None]
+
+
 def train_shared(cell: Cell, suite: Suite, out: Path, system: SystemConfig) -> None:
     """Train the stage 1 that all cells of one k, seed and encoder share."""
     config, shared = cell.config, _shared(cell)
@@ -254,7 +268,7 @@ def _shared(cell: Cell) -> dict[str, Any]:
     config = cell.config
     snr = {name: value for name, value in asdict(config.snr).items() if "e2h" not in name}
     return {
-        "model": asdict(config.model),
+        "model": as_first_written(asdict(config.model)),
         "encoder": asdict(config.encoder),
         "snr": snr,
         "seed": config.seed,
@@ -268,13 +282,42 @@ def encoder_path(out: Path, cell: Cell) -> Path:
     return out / "encoders" / f"k{cell.k}-{name}-s{cell.config.seed}"
 
 
-def train_cell(cell: Cell, suite: Suite, out: Path, system: SystemConfig) -> None:
-    """Train and evaluate one cell."""
+def teacher_path(out: Path, cell: Cell, others: Collection[Cell]) -> Path | None:
+    """Return the run of the baseline that a noisy student would train as its own teacher.
+
+    None where the grid has no such cell, or the cell is no noisy student.
+    """
+    if cell.config.method != "noisy-student":
+        return None
+    wanted = replace(cell.config, method="baseline").record()
+    for other in others:
+        if other.k == cell.k and other.config.record() == wanted:
+            return out / other.name
+    return None
+
+
+def train_cell(
+    cell: Cell,
+    suite: Suite,
+    out: Path,
+    system: SystemConfig,
+    *,
+    others: Collection[Cell] = (),
+) -> None:
+    """Train and evaluate one cell; ``others`` are there, and one may be a student's teacher."""
     roles, run = suite.roles(cell.k), out / cell.name
     random = cell.config.encoder_init == RANDOM
     encoder = RANDOM if random else str(encoder_path(out, cell))
     with open_compute(system) as compute:
-        train_run(cell.config, roles, run, compute, encoder_from=encoder, overwrite=suite.overwrite)
+        train_run(
+            cell.config,
+            roles,
+            run,
+            compute,
+            encoder_from=encoder,
+            teacher=teacher_path(out, cell, others),
+            overwrite=suite.overwrite,
+        )
         if (run / EVALUATION_FOLDER / EVALUATION).is_file():
             return
         urls = [roles.urls[role] for role in TEST_ROLES if role in roles]

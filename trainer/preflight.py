@@ -12,11 +12,13 @@ from trainer.config import TrainConfig
 from trainer.data import Loader
 from trainer.data.snr import SnrAt
 from trainer.loaders import open_loader, open_loaders
+from trainer.models.registry import chunk_samples, new_encoder
 from trainer.roles import Roles
 from trainer.snr_schedule import constant, easy_to_hard
 from trainer.stage1_encoder import ContrastiveValidation, encoder_parts
 from trainer.stage2_domain import DomainValidation, domain_parts
 from trainer.stage3_dat import dat_parts
+from trainer.student_audio import student_loaders, student_parts
 from trainer.validation import TagValidation
 
 
@@ -30,10 +32,12 @@ def check_run(config: TrainConfig, roles: Roles, compute: Compute, stages: Colle
         stages: which of 1 (encoder), 2 (domain classifier) and 3 (tagger) will be trained.
 
     Raises:
-        UsageError: a role is missing, a half has too few examples for a batch, or SNRs cannot be
-            heard.
-        ManifestError: a set is damaged, or those for training and validation do not fit together.
+        UsageError: a role is missing, a half has too few examples for a batch, SNRs cannot be
+            heard, or the encoder cannot be built.
+        ManifestError: a set is damaged, those for training and validation do not fit together, or
+            examples are shorter than the encoder's chunk.
     """
+    new_encoder(config.model)
     if 3 in stages:
         _check_tags(config, roles)
     if 1 in stages:
@@ -47,11 +51,23 @@ def check_run(config: TrainConfig, roles: Roles, compute: Compute, stages: Colle
         steps = loaders[SOURCE].steps_per_epoch
         _check_snrs(loaders, easy_to_hard(config.snr, steps, easy="low"), config.domain.epochs)
         DomainValidation(roles, config)
-    if 3 in stages:
+    if 3 in stages and config.method == "noisy-student":
+        _check_student(config, roles, compute)
+    elif 3 in stages:
         halves = (dat_parts if config.method == "dat" else comparison_parts)(roles, config)
         loaders = open_loaders(halves, config.tagger.batch_size, config, compute)
         steps = loaders[SOURCE].steps_per_epoch
         _check_snrs(loaders, easy_to_hard(config.snr, steps, easy="high"), config.tagger.epochs)
+
+
+def _check_student(config: TrainConfig, roles: Roles, compute: Compute) -> None:
+    """Check both halves; the baseline that may be trained first reads what the student reads."""
+    parts = student_parts(roles, config)
+    first = config.teacher.model if config.teacher else config.model
+    for teacher in (first, config.model) if config.student.rounds > 1 else (first,):
+        loaders = student_loaders(parts, config, teacher, compute)
+        snr = easy_to_hard(config.snr, loaders[SOURCE].steps_per_epoch, easy="high")
+        _check_snrs(loaders, snr, config.tagger.epochs)
 
 
 def _check_snrs(loaders: Mapping[str, Loader], snr: SnrAt, epochs: int) -> None:
@@ -68,4 +84,5 @@ def _check_tags(config: TrainConfig, roles: Roles) -> None:
             f"{roles.urls['train']}: expected a training set with tags, got none; build it with "
             "--tags"
         )
-    TagValidation(roles.open("valid"), tags, limit=config.tagger.valid_limit)
+    validation = TagValidation(roles.open("valid"), tags, limit=config.tagger.valid_limit)
+    validation.check_lengths(chunk_samples(config.model))

@@ -16,20 +16,20 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from torch import nn
 
 from manifests.errors import ManifestError
 from manifests.keys import CLEAN
 from manifests.shardset import ShardSet
 from trainer.data import clip_refs, iter_clips
 from trainer.metrics import macro_metrics
+from trainer.models.backbone import Backbone
 
 Floats = NDArray[np.float64]
 
 
 @torch.inference_mode()
 def clip_embeddings(
-    encoder: nn.Module,
+    encoder: Backbone,
     shard_set: ShardSet,
     tags: tuple[str, ...],
     *,
@@ -39,7 +39,9 @@ def clip_embeddings(
     """Return features (n_clips, D) and labels (n_clips, n_tags) of the clean members of a set."""
     encoder.eval()
     features, labels = [], []
-    for clip in iter_clips(clip_refs(shard_set, (CLEAN,))):
+    length = encoder.chunk_samples
+    refs = clip_refs(shard_set, (CLEAN,), chunk_samples=length)
+    for clip in iter_clips(refs, chunk_samples=length):
         embedding = encoder(prepare(clip.chunks[CLEAN].to(device)))
         features.append(embedding.mean(dim=0).cpu().numpy().astype(np.float64))
         labels.append([tag in clip.ref.tags for tag in tags])

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from manifests import store
 from manifests.errors import UsageError
 from manifests.shardset import INDEX, ROLES, ShardSet, load_set, load_suite
+
+UNLABELLED: Final = "unlabelled"
+"""Role of the set of ``--unlabelled-shards``; no suite has it."""
 
 
 @dataclass(frozen=True)
@@ -67,3 +71,25 @@ def open_roles(shards: str | None, sets: Sequence[str] = ()) -> Roles:
     if not urls:
         raise UsageError("--shards: expected the folder of a suite or set, got nothing")
     return Roles(urls)
+
+
+def with_unlabelled(roles: Roles, url: str) -> Roles:
+    """Add the set of a noisy student's unlabelled examples, under the role ``unlabelled``.
+
+    Args:
+        roles: the sets of the run.
+        url: a set, or a suite, whose ``extra-target`` is taken.
+
+    Raises:
+        UsageError: a suite without that role.
+        ManifestError: ``url`` holds no set and no suite.
+    """
+    if not store.exists(store.join(url, INDEX)):
+        found = load_suite(url)
+        if "extra-target" not in found:
+            raise UsageError(
+                f"--unlabelled-shards {url}: expected a set, or a suite with the role "
+                f"extra-target, got {', '.join(found) or 'none'}; name one of its sets"
+            )
+        url = found["extra-target"]
+    return Roles({**roles.urls, UNLABELLED: url})

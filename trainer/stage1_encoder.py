@@ -1,4 +1,4 @@
-"""Stage 1: contrastive pretraining of SampleCNN.  L = NT-Xent(z_a, z_b).
+"""Stage 1: contrastive pretraining of the encoder.  L = NT-Xent(z_a, z_b).
 
 Two crops of one excerpt, each augmented by CLMR's chain, are pulled together and pushed from all
 others of the batch (CLMR, Spijkervet & Burgoyne 2021, arXiv:2103.09410; METHOD.md 2). Half of the
@@ -19,14 +19,15 @@ from manifests.rows import SOURCE, TARGET
 from trainer.augment import CLMR, AugmentationChain
 from trainer.compute import Compute, prepared
 from trainer.config import EncoderConfig, ModelConfig, TrainConfig
-from trainer.data import Batch, Loader, LoaderConfig, Part, make_part
+from trainer.data import Batch, Loader, Part, make_part
 from trainer.data.reading import CONTRASTIVE_CLEAN, CONTRASTIVE_NOISY, UNLABELLED_PAIR
 from trainer.gather import gather_with_gradient
 from trainer.keeper import Keeper
-from trainer.loaders import open_loader
+from trainer.loaders import open_loader, open_validation_loader
 from trainer.losses import nt_xent
+from trainer.models.backbone import Backbone
 from trainer.models.heads import Projector
-from trainer.models.samplecnn import SampleCNN
+from trainer.models.registry import new_encoder as new_encoder
 from trainer.roles import Roles
 from trainer.runs.checkpoint import TrainingState
 from trainer.runs.distributed import average_gradients, broadcast_modules
@@ -106,6 +107,7 @@ def train_encoder(config: TrainConfig, roles: Roles, run: RunFolder, compute: Co
         first = keeper.first_step
         snr = whole_range(config.snr)
         for batch in loader.batches(first, n_steps - first, snr=snr):
+            compute.seed_step(config.seed, batch.step)
             loss_of = partial(contrastive_loss, forward, projector, *views(batch), stage)
             if not keeper.precision:
                 keeper.precision = compute.precision_of(loss_of, [encoder, projector])
@@ -122,11 +124,6 @@ def train_encoder(config: TrainConfig, roles: Roles, run: RunFolder, compute: Co
                 with keeper.validation(step):
                     found = validation(encoder, projector, views)
                 keeper.validated(step, -found["nt_xent"], found)
-
-
-def new_encoder(model: ModelConfig) -> SampleCNN:
-    """Return a SampleCNN as the config says, freshly initialised."""
-    return SampleCNN(model.width, model.last_kernel)
 
 
 def encoder_card(config: TrainConfig) -> dict[str, object]:
@@ -181,14 +178,13 @@ class ContrastiveValidation:
                 f"{part.name}: expected at least two songs to tell apart, got {n_songs}; use a "
                 "larger validation set"
             )
-        draw = config.snr.draw
-        loader = Loader([part], LoaderConfig(batch_size=size, seed=config.seed, snr_draw=draw))
+        loader = open_validation_loader(part, size, config, config.snr.draw)
         loader.check_snr(whole_range(config.snr))
         return loader
 
     @torch.no_grad()
     def __call__(
-        self, encoder: SampleCNN, projector: Projector, views: ContrastiveViews
+        self, encoder: Backbone, projector: Projector, views: ContrastiveViews
     ) -> dict[str, float]:
         """Return the loss on clean, on noisy, and their mean; networks go back to train mode."""
         encoder.eval()

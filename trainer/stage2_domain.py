@@ -18,22 +18,23 @@ from torch.optim import Adam
 from manifests.rows import SOURCE, TARGET
 from trainer.compute import Compute, prepared
 from trainer.config import DomainConfig, TrainConfig
-from trainer.data import Loader, LoaderConfig, Part, SnrRange, make_part
+from trainer.data import Loader, Part, SnrRange, make_part
 from trainer.data.reading import UNLABELLED_CLEAN, UNLABELLED_NOISY
 from trainer.keeper import Keeper
-from trainer.loaders import open_loaders
+from trainer.loaders import open_loaders, open_validation_loader
 from trainer.losses import domain_loss
 from trainer.metrics import balanced_domain_accuracy
+from trainer.models.backbone import Backbone
 from trainer.models.freeze import freeze
 from trainer.models.heads import DomainClassifier
-from trainer.models.samplecnn import SampleCNN
+from trainer.models.registry import new_encoder
 from trainer.roles import Roles
 from trainer.runs.checkpoint import TrainingState
 from trainer.runs.distributed import average_gradients, broadcast_modules
 from trainer.runs.folder import RunFolder
 from trainer.runs.restore import load_weights
 from trainer.snr_schedule import bounds_db, easy_to_hard, heard_as
-from trainer.stage1_encoder import encoder_card, new_encoder
+from trainer.stage1_encoder import encoder_card
 from trainer.weights import find_stage, weights_sha256
 
 
@@ -150,12 +151,12 @@ class DomainValidation:
     def _loader(part: Part, config: TrainConfig) -> Loader:
         n_songs = len({ref.song for ref in part.refs})
         size = min(config.domain.batch_size, n_songs)
-        return Loader([part], LoaderConfig(batch_size=size, seed=config.seed, snr_draw="stored"))
+        return open_validation_loader(part, size, config, "stored")
 
     @torch.no_grad()
     def __call__(
         self,
-        encoder: SampleCNN,
+        encoder: Backbone,
         classifier: nn.Module,
         prepare: Callable[[torch.Tensor], torch.Tensor],
         device: torch.device,

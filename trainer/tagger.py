@@ -13,26 +13,27 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from manifests import store
 from manifests.errors import ManifestError
 from manifests.reading import ReadOptions, read_file
-from manifests.rows import CHUNK_SAMPLES
 from manifests.signal import power, power_db
 from trainer.compute import prepared
 from trainer.config import ModelConfig
 from trainer.evaluation.model import TorchPredict
 from trainer.level import QUIETEST_DBFS
+from trainer.models.backbone import Backbone
 from trainer.models.heads import LabelPredictor
-from trainer.models.samplecnn import SampleCNN
+from trainer.models.registry import BACKBONES, chunk_samples, new_encoder
 from trainer.runs.restore import load_weights
-from trainer.stage1_encoder import new_encoder
 from trainer.weights import find_checkpoint, weights_sha256
 
 MAX_WIDTH: Final = 16.0
 MAX_TAGS: Final = 100_000
+MAX_ATTENTION_DIM: Final = 4_096
 """A card may claim anything; no more memory than this is set aside before the weights are read."""
 
 CHUNKS_AT_ONCE: Final = 32
-"""Chunks that a file is tagged in; an hour of audio has 1,344 of them."""
+"""Chunks that go through the network at once; an hour of audio has 1,344 of 2.7 s."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Tagger:
 
     Attributes:
         name: name of the run.
-        encoder: audio (B, 1, 59,049) to embeddings (B, D).
+        encoder: audio (B, 1, T) to embeddings (B, D); T is its ``chunk_samples``.
         predictor: embeddings to tag logits (B, n_tags).
         tags: names of the outputs, in order.
         band_hz: upper edge of the band of its training sets, Hz; None where it was full.
@@ -51,7 +52,7 @@ class Tagger:
     """
 
     name: str
-    encoder: SampleCNN
+    encoder: Backbone
     predictor: LabelPredictor
     tags: tuple[str, ...]
     band_hz: float | None
@@ -111,12 +112,17 @@ def _said(card: dict[str, Any], where: str) -> tuple[ModelConfig, tuple[str, ...
         model, tags = ModelConfig(**card["model"]), tuple(str(tag) for tag in card["tags"])
         fits = 0 < model.width <= MAX_WIDTH and 0 < len(tags) <= MAX_TAGS
         fits = fits and (card.get("band_hz") is None or float(card["band_hz"]) > 0)
-    except (KeyError, TypeError, ValueError) as error:
+        fits = fits and model.backbone in BACKBONES and model.attention_dim <= MAX_ATTENTION_DIM
+        if fits:
+            chunk_samples(model)
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise ManifestError(f"{where}: expected a card with model and tags: {error}") from error
     if not fits:
         raise ManifestError(
-            f"{where}: expected a width up to {MAX_WIDTH:g}, up to {MAX_TAGS:,} tags and a band "
-            f"above 0 Hz, got {model.width:g}, {len(tags):,} and {card.get('band_hz')}"
+            f"{where}: expected a width up to {MAX_WIDTH:g}, a backbone among "
+            f"{', '.join(BACKBONES)}, tokens up to {MAX_ATTENTION_DIM}, up to {MAX_TAGS:,} tags "
+            f"and a band above 0 Hz, got {model.width:g}, {model.backbone!s:.40}, "
+            f"{model.attention_dim}, {len(tags):,} and {card.get('band_hz')}"
         )
     return model, tags
 
@@ -155,28 +161,33 @@ def file_chunks(url: str, tagger: Tagger, decoder: str = "soundfile") -> NDArray
         decoder: see ``manifests.audio.DECODERS``.
 
     Returns:
-        (n_chunks, 1, 59,049).
+        (n_chunks, 1, T), T being the encoder's ``chunk_samples``.
 
     Raises:
-        ManifestError: it does not decode, is empty or silent, or holds no finite numbers.
+        ManifestError: there is no such file, it does not decode, is empty or silent, or holds no
+            finite numbers.
     """
+    if store.is_local(url) and not (path := store.local_path(url)).is_file():
+        found = "a folder" if path.is_dir() else "no such file"
+        raise ManifestError(f"{url}: expected an audio file, got {found}")
     signal = read_file(url, options=ReadOptions(decoder=decoder, band_hz=tagger.band_hz))
     if not np.isfinite(signal).all():
         raise ManifestError(f"{url}: expected finite samples, got others; write the file again")
     signal = signal - signal.mean() if signal.size else signal
     if not signal.size or power_db(power(signal)) < QUIETEST_DBFS:
         raise ManifestError(f"{url}: expected sound, got {signal.size:,} silent samples")
-    if signal.size < CHUNK_SAMPLES:
-        signal = np.pad(signal, (0, CHUNK_SAMPLES - signal.size))
-    n_chunks = signal.size // CHUNK_SAMPLES
-    chunks = signal[: n_chunks * CHUNK_SAMPLES].reshape(n_chunks, 1, CHUNK_SAMPLES)
+    length = tagger.encoder.chunk_samples
+    if signal.size < length:
+        signal = np.pad(signal, (0, length - signal.size))
+    n_chunks = signal.size // length
+    chunks = signal[: n_chunks * length].reshape(n_chunks, 1, length)
     return chunks.astype(np.float32)
 
 
 def predict_chunks(
     predict: TorchPredict, chunks: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Score chunks (n, 1, 59,049), a few at a time.
+    """Score chunks (n, 1, T), a few at a time.
 
     Returns:
         Tag probabilities (n, n_tags) and embeddings (n, D).

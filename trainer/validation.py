@@ -14,10 +14,12 @@ from torch import nn
 from manifests.errors import ManifestError
 from manifests.shardset import ShardSet
 from trainer.data import clip_refs, iter_clips
+from trainer.data.clips import check_chunks
 from trainer.evaluation.clip_scores import Clip, score_clips
 from trainer.evaluation.model import TorchPredict
 from trainer.evaluation.set_clips import members_snr_db
 from trainer.metrics import macro_metrics
+from trainer.models.backbone import Backbone
 
 
 class TagValidation:
@@ -51,7 +53,7 @@ class TagValidation:
             )
         self.tags, self.workers = tags, workers
         self.members = members_snr_db(shard_set.index)
-        refs = clip_refs(shard_set, tuple(self.members))
+        refs = clip_refs(shard_set, tuple(self.members), chunk_samples=1)
         self._refs = refs[:limit] if limit else refs
         counts = Counter(tag for ref in self._refs for tag in ref.tags)
         if not any(0 < n < len(self._refs) for n in counts.values()):
@@ -60,9 +62,17 @@ class TagValidation:
                 "others lack, got none; use a larger validation set or --valid-limit"
             )
 
+    def check_lengths(self, chunk_samples: int) -> None:
+        """Check that every clip holds a chunk, before a run begins.
+
+        Raises:
+            ManifestError: one is shorter.
+        """
+        check_chunks(self._refs, chunk_samples)
+
     def __call__(
         self,
-        encoder: nn.Module,
+        encoder: Backbone,
         label_predictor: nn.Module,
         *,
         device: torch.device,
@@ -72,13 +82,19 @@ class TagValidation:
         """Return the macro AUC of each member, ``auc_clean``, ``auc_snr_0`` ..., and ``auc_mean``.
 
         Both networks are put back into training mode.
+
+        Raises:
+            ManifestError: a clip is shorter than the encoder's chunk, or damaged.
         """
+        self.check_lengths(encoder.chunk_samples)
         predict = TorchPredict(
             encoder, label_predictor, device=device, prepare=prepare, autocast=autocast
         )
         clips = (
             Clip(c.ref.key, c.ref.song, c.ref.tags, {m: x.numpy() for m, x in c.chunks.items()})
-            for c in iter_clips(self._refs, n_workers=self.workers)
+            for c in iter_clips(
+                self._refs, chunk_samples=encoder.chunk_samples, n_workers=self.workers
+            )
         )
         scores = score_clips(clips, predict, tags=self.tags, members=tuple(self.members))
         encoder.train()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
@@ -82,9 +82,7 @@ def plan_command(
     else:
         for key, plan in plans.items():
             click.echo("\n".join([*plan_lines(plan), f"  {verdicts[key].line}"]))
-        for plan in {plan.config.music: plan for plan in plans.values()}.values():
-            click.echo("\n".join([f"tags of {', '.join(plan.config.music)}:", *tag_lines(plan)]))
-            click.echo("\n".join(f"  {note}" for note in plan.notes))
+        click.echo("\n".join(tags_and_notes(list(plans.values()))))
         for line in left_out:
             click.echo(f"left out {line}")
         if len(plans) > 1:
@@ -95,6 +93,16 @@ def plan_command(
     asked = {"nodes", "gpus", "workers", "batch_size"} & explicit_options(ctx)
     if stops or (asked and not all(verdict.enough for verdict in verdicts.values())):
         ctx.exit(1)
+
+
+def tags_and_notes(plans: Sequence[Plan]) -> list[str]:
+    """Return the tags of each choice of music, and what was noted of the sets on it, each once."""
+    lines = []
+    for music in dict.fromkeys(plan.config.music for plan in plans):
+        same = [plan for plan in plans if plan.config.music == music]
+        lines += [f"tags of {', '.join(music)}:", *tag_lines(same[-1])]
+        lines += dict.fromkeys(f"  {note}" for plan in same for note in plan.notes)
+    return lines
 
 
 def _stops(plans: Iterable[Plan], max_reject_percent: float) -> list[str]:

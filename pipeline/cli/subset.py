@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from manifests.canonical import pretty_json
+from manifests.subset import write_subset
 from pipeline.cli.options import as_json
-from pipeline.frozen.subset import intersect, load_subset, write_subset
+from pipeline.frozen.subset import intersect, load_subset
 from pipeline.sources import absolute_url
 
 

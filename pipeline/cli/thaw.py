@@ -10,6 +10,7 @@ import click
 
 from manifests.canonical import pretty_json
 from manifests.errors import UsageError
+from manifests.subset import Subset, write_subset
 from manifests.tables import write_table
 from pipeline.cli.frozen_options import (
     check_scheduler,
@@ -21,7 +22,7 @@ from pipeline.cli.options import apply, as_json, cores, run_options
 from pipeline.cli.set_options import corpus_options
 from pipeline.cli.text import counted
 from pipeline.frozen.match import Match
-from pipeline.frozen.subset import Subset, accepted_subset, load_subset, write_subset
+from pipeline.frozen.subset import accepted_subset, load_subset
 from pipeline.frozen.untrusted import printable
 from pipeline.frozen.verdict import ACCEPTS, IDENTICAL, ExampleVerdict
 from pipeline.progress import reporter

@@ -9,11 +9,14 @@ import click
 
 from manifests import store
 from manifests.canonical import pretty_json
+from manifests.errors import ManifestError, UsageError
 from manifests.shardset import INDEX, sets_of
+from manifests.subset import Subset
 from pipeline.cli.options import as_json, cores
 from pipeline.frozen.recipe import is_recipe
-from pipeline.frozen.subset import Subset, load_subset
+from pipeline.frozen.subset import load_subset
 from pipeline.progress import Reporter, reporter
+from pipeline.spec_files import is_spec, spec_refusal
 from pipeline.stages.verify import Verdict, verify_set
 from pipeline.stages.verify_recipe import subset_problems, verify_recipe
 
@@ -70,6 +73,10 @@ def _verify(
         yield verify_recipe(given, subset), "checked as rows"
         if not store.exists(store.join(given, INDEX)):
             return
+    elif is_spec(given):
+        raise UsageError(spec_refusal(given))
+    elif store.is_local(given) and not store.exists(given):
+        raise ManifestError(f"{given}: expected a set, a suite or a recipe, found nothing")
     for url in sets_of(given):
         verdict = verify_set(url, files_only=files_only, jobs=jobs, reporter=show)
         more = subset_problems(url, subset) if subset else []

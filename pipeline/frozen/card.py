@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from manifests.keys import format_snr
 from pipeline.corpora import CORPORA
@@ -12,8 +11,8 @@ from pipeline.frozen.frozen_config import FrozenConfig
 from pipeline.frozen.marker import Marker
 from pipeline.frozen.recipe import ATTRIBUTION, Recipe, RecipeHeader
 from pipeline.frozen.rows import FrozenRow, FrozenSource
-from pipeline.frozen.untrusted import printable
 from pipeline.frozen.verdict import Tally
+from pipeline.markdown import cell, table
 
 
 def corpora_of(sources: Iterable[FrozenSource]) -> dict[str, list[str]]:
@@ -136,21 +135,6 @@ def _notes(header: RecipeHeader) -> list[str]:
     if not header.notes:
         return []
     return ["## Notes", "", *(f"* {cell(note)}" for note in header.notes), ""]
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
-    """Return a Markdown table."""
-    return [
-        f"| {' | '.join(head)} |",
-        f"|{'---|' * len(head)}",
-        *(f"| {' | '.join(cell(value) for value in row)} |" for row in rows),
-    ]
-
-
-def cell(value: object) -> str:
-    """Return a text as it may stand in Markdown: no markup, no line ends."""
-    text = printable(value).replace("&", "&amp;").replace("<", "&lt;").replace("|", "&#124;")
-    return text.replace("[", "&#91;").replace("`", "&#96;")
 
 
 def thawed_card(

@@ -10,28 +10,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pipeline.corpora import CORPORA
-from pipeline.croissant import CONTEXT
+from pipeline.croissant import CONTEXT, Columns, distribution, example_records, record_set
 from pipeline.frozen.card import corpora_of, description
 from pipeline.frozen.frozen_config import FrozenConfig
 from pipeline.frozen.licence_policy import corpus_licences
 from pipeline.frozen.recipe import PLAN, SOURCES, RecipeHeader
 from pipeline.frozen.rows import FrozenSource
 
-_FORMATS: Final = {
-    "tar": "application/x-tar",
-    "json": "application/json",
-    "jsonl": "application/jsonlines",
-    "parquet": "application/x-parquet",
-    "md": "text/markdown",
-    "csv": "text/csv",
-    "txt": "text/plain",
-}
-_EXAMPLE_FIELDS: Final = {
+_EXAMPLE_FIELDS: Final[Columns] = {
     "key": ("sc:Text", "key of the example in the shards"),
     "shard": ("sc:Integer", "number of its shard"),
     "gain_db": ("sc:Float", "common gain of clean and noisy members, dB"),
 }
-_SOURCE_FIELDS: Final = {
+_SOURCE_FIELDS: Final[Columns] = {
     "role": ("sc:Text", "music or noise"),
     "corpus": ("sc:Text", "name of the corpus"),
     "clip_id": ("sc:Text", "the corpus' own id"),
@@ -58,8 +49,8 @@ def recipe_croissant(
     text = description(config, sources)
     metadata = _dataset(header, text, sources, hashes, "prep freeze", header.tools)
     metadata["recordSet"] = [
-        _records("examples", PLAN, "one row per example", _EXAMPLE_FIELDS),
-        _records("sources", SOURCES, "one row per source file", _SOURCE_FIELDS),
+        record_set("examples", PLAN, "one row per example", _EXAMPLE_FIELDS),
+        record_set("sources", SOURCES, "one row per source file", _SOURCE_FIELDS),
     ]
     return metadata
 
@@ -72,7 +63,9 @@ def thawed_croissant(
     tools: Mapping[str, str],
 ) -> dict[str, Any]:
     """Return the metadata of a thawed set; ``tools`` are those that rendered it."""
-    return _dataset(header, text, sources, hashes, "prep thaw", tools)
+    metadata = _dataset(header, text, sources, hashes, "prep thaw", tools)
+    metadata["recordSet"] = [example_records()]
+    return metadata
 
 
 def _dataset(
@@ -104,17 +97,7 @@ def _dataset(
             "description": "; ".join(f"{k} {v}" for k, v in sorted(tools.items())),
             "identifier": f"sha256:{header.recipe_id}",
         },
-        "distribution": [
-            {
-                "@type": "cr:FileObject",
-                "@id": name,
-                "name": name,
-                "contentUrl": name,
-                "encodingFormat": _FORMATS[name.rpartition(".")[2]],
-                "sha256": sha256,
-            }
-            for name, sha256 in sorted(hashes.items())
-        ],
+        "distribution": distribution(hashes),
     }
 
 
@@ -122,25 +105,3 @@ def _origin(name: str, licence: str) -> dict[str, str]:
     module = CORPORA.get(name)
     title, url = (module.TITLE, module.URL) if module else (name, "")
     return {"@type": "prov:Entity", "name": title, "url": url, "license": licence}
-
-
-def _records(
-    name: str, file: str, text: str, columns: Mapping[str, tuple[str, str]]
-) -> dict[str, Any]:
-    return {
-        "@type": "cr:RecordSet",
-        "@id": name,
-        "name": name,
-        "description": text,
-        "field": [
-            {
-                "@type": "cr:Field",
-                "@id": f"{name}/{column}",
-                "name": f"{name}/{column}",
-                "description": meaning,
-                "dataType": kind,
-                "source": {"fileObject": {"@id": file}, "extract": {"column": column}},
-            }
-            for column, (kind, meaning) in columns.items()
-        ],
-    }

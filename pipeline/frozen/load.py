@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import posixpath
 import re
 from typing import Any, Final
 
@@ -85,6 +86,9 @@ def load_recipe(url: str) -> Recipe:
 def _not_a_recipe(url: str) -> str:
     if store.exists(store.join(url, "index.json")):
         return f"{url}: expected a recipe (NAME.v1), got a set; 'prep freeze {url}' makes a recipe"
+    folder = posixpath.dirname(url.rstrip("/"))
+    if folder and is_recipe(folder):
+        return f"{url}: expected the folder of a recipe, got a file of it; name {folder}"
     return f"{url}: expected a recipe, a folder with {RECIPE} and {PLAN}, found none"
 
 

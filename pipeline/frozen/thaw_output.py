@@ -9,7 +9,7 @@ from manifests.errors import ManifestError
 from manifests.records import parse_json
 from manifests.shardset import INDEX
 from pipeline.frozen.marker import Marker, read_marker
-from pipeline.frozen.thaw_task import THAW, thaw_url
+from pipeline.frozen.thaw_plan import THAW, thaw_url
 from pipeline.frozen.thawed_set import EXTRA_FILES, VERDICTS
 from pipeline.frozen.write import folder_names
 from pipeline.output import clear

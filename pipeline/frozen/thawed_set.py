@@ -21,7 +21,8 @@ from pipeline.frozen.croissant import thawed_croissant
 from pipeline.frozen.marker import MARKER, Marker, marker_bytes
 from pipeline.frozen.match import SAME
 from pipeline.frozen.recipe import Recipe
-from pipeline.frozen.thaw_task import ShardVerdicts, move
+from pipeline.frozen.thaw_plan import ShardVerdicts
+from pipeline.frozen.thaw_task import move
 from pipeline.frozen.verdict import ExampleVerdict, Tally
 from pipeline.shard_task import PLAN_FOLDER
 

@@ -15,12 +15,12 @@ from typing import Final
 
 from manifests.audio import pcm_sha256
 from manifests.signal import Pcm
+from manifests.subset import IDENTICAL as IDENTICAL
+from manifests.subset import ONE_LSB as ONE_LSB
 from pipeline.frozen.match import CHANGED, MISSING, SAME, Match
 from pipeline.frozen.rows import FrozenRow, SourceKey, source_keys
 from pipeline.frozen.sketch import compare
 
-IDENTICAL: Final = "identical"
-ONE_LSB: Final = "1lsb"
 DIFFERS: Final = "differs"
 NOT_THERE: Final = "missing"
 VERDICTS: Final = (IDENTICAL, ONE_LSB, DIFFERS, NOT_THERE)

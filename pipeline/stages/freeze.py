@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from manifests import store
 from manifests.canonical import canonical_json
 from manifests.errors import ManifestError
-from manifests.keys import sidecar_name
-from manifests.shardset import EXAMPLES, INDEX, REJECTS, ShardSet, load_set
+from manifests.shardset import INDEX, ShardSet, load_set
 from pipeline.engine import run_tasks
 from pipeline.frozen.from_set import FrozenShard, add_sources, freeze_shard
 from pipeline.frozen.frozen_config import frozen_config
-from pipeline.frozen.licence_policy import refusals
 from pipeline.frozen.load import parse_recipe
 from pipeline.frozen.marker import Marker, check_unmarked, mark_frozen
 from pipeline.frozen.own_copy import locate_originals
@@ -25,17 +22,17 @@ from pipeline.frozen.recipe import (
     Recipe,
     RecipeHeader,
     check_recipe_name,
+    is_recipe,
     recipe_id,
 )
 from pipeline.frozen.rows import MUSIC, FrozenSource, SourceKey
 from pipeline.frozen.verdict import IDENTICAL
+from pipeline.frozen.with_audio import check_licences, copy_files, set_files
 from pipeline.frozen.write import check_target, recipe_files, write_files
 from pipeline.leaks import leak_lines, leaks_between
 from pipeline.progress import Reporter, SilentReporter
 from pipeline.sources import Sources, absolute_url
 from pipeline.stages.verify import read_checksums
-
-_COPY_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -98,12 +95,16 @@ def freeze_set(
         reporter: shows progress.
 
     Raises:
-        ManifestError: the set is damaged, a licence forbids passing the audio on, the folder holds
-            another recipe, or the set belongs to another recipe.
+        ManifestError: it is no set, or a damaged one, a licence forbids passing the audio on, the
+            folder holds another recipe, or the set belongs to another recipe.
     """
     options, reporter = options or FreezeOptions(), reporter or SilentReporter()
     url, out = absolute_url(url), absolute_url(out)
     name = check_recipe_name(out)
+    if is_recipe(url) and not store.exists(store.join(url, INDEX)):
+        raise ManifestError(
+            f"{url}: expected a set, got a recipe without audio; prep thaw rebuilds its set"
+        )
     shard_set = load_set(url)
     shards = _decoded(shard_set, options.jobs, reporter)
     sources: dict[SourceKey, FrozenSource] = {}
@@ -111,17 +112,16 @@ def freeze_set(
         add_sources(sources, shard.sources)
     notes = list(_leak_notes(url, options.against))
     if options.with_audio:
-        notes += _check_licences(sources, force=options.force)
+        notes += check_licences(sources.values(), force=options.force)
     notes_here = _add_places(sources, options)
     recipe = _recipe(shard_set, name, shards, sources, tuple(notes), options.with_audio)
-    copied = _set_files(url, shard_set) if options.with_audio else {}
+    copied = set_files(read_checksums(url), shard_set) if options.with_audio else {}
     files = recipe_files(recipe, copied)
     parse_recipe(files, out)  # what the other team will do: nothing is written that it refuses
     check_unmarked(url, recipe.header.recipe_id)
     written = check_target(out, files)
     if written:
-        for file in copied:
-            _copy(store.join(url, file), store.join(out, file))
+        copy_files(url, out, copied)
         write_files(out, files)
     notes_here += _mark(url, recipe.header)
     return FreezeSummary(
@@ -198,37 +198,6 @@ def _leak_notes(url: str, against: Sequence[str]) -> list[str]:
         return []
     found = leaks_between(url, [absolute_url(other) for other in against])
     return leak_lines(found) or ["leak guard: nothing shared with the training sets compared"]
-
-
-def _check_licences(sources: dict[SourceKey, FrozenSource], *, force: bool) -> list[str]:
-    """Refuse audio that may not be passed on; forced, the reasons become notes of the card."""
-    refused = refusals(sources.values())
-    lines = [
-        f"{len(found):,} sources ({found[0].corpus} {found[0].clip_id}, …): {reason}"
-        for reason, found in sorted(refused.items())
-    ]
-    if lines and not force:
-        raise ManifestError(
-            f"--with-audio: expected licences that let audio be passed on, got {'; '.join(lines)}; "
-            "freeze without it: the other team thaws from its own copies (--force takes the "
-            "responsibility)"
-        )
-    return [f"audio included by --force against: {line}" for line in lines]
-
-
-def _set_files(url: str, shard_set: ShardSet) -> dict[str, str]:
-    """Return the files of a set that an audio-carrying recipe holds, with their hashes."""
-    hashes = read_checksums(url)
-    names = [INDEX, EXAMPLES, REJECTS]
-    for number, shard in enumerate(shard_set.index.shards):
-        names += [shard.file, sidecar_name(number)]
-    return {name: hashes[name] for name in sorted(names)}
-
-
-def _copy(source: str, target: str) -> None:
-    with store.open_read(source) as file, store.partial_file(target) as path, path.open("wb") as to:
-        while piece := file.read(_COPY_BYTES):
-            to.write(piece)
 
 
 def _mark(url: str, header: RecipeHeader) -> list[str]:

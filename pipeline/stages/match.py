@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from manifests.errors import UsageError
+from manifests.subset import Subset
 from pipeline.fingerprint import tools
 from pipeline.frozen.load import load_recipe
 from pipeline.frozen.match import (
@@ -17,10 +18,10 @@ from pipeline.frozen.match import (
 )
 from pipeline.frozen.own_copy import match_sources
 from pipeline.frozen.preflight import copy_lines, tool_lines
-from pipeline.frozen.recipe import Recipe
+from pipeline.frozen.recipe import Recipe, is_recipe
 from pipeline.frozen.rows import FrozenRow, SourceKey
 from pipeline.frozen.sound_search import search_by_sound
-from pipeline.frozen.subset import Subset, check_subset
+from pipeline.frozen.subset import check_subset
 from pipeline.frozen.verdict import IDENTICAL
 from pipeline.progress import Reporter, SilentReporter
 from pipeline.sources import Sources, absolute_url
@@ -85,7 +86,7 @@ def match_recipe(
         ManifestError: the recipe is refused, or the subset belongs to another one.
     """
     options = options or ThawOptions()
-    if is_spec(url):
+    if is_spec(url) and not is_recipe(url):  # a recipe may be called as its spec is
         raise UsageError(spec_refusal(url))
     recipe = load_recipe(absolute_url(url))
     rows = recipe.rows

@@ -8,6 +8,7 @@ from typing import Any
 
 from manifests.errors import UsageError
 from pipeline.config import RunOptions, SetConfig
+from pipeline.leaks import leak_notes
 from pipeline.planned import Plan
 from pipeline.progress import Reporter
 from pipeline.sources import Sources, corpus_defaults, identity_options, named_by_content
@@ -87,7 +88,13 @@ def plan_single(
     noise = [scans["noise", name] for name in config.noise]
     vocabulary = vocabulary_of(music, tag_filter)
     band_hz = resolve_band_hz(config, music, noise)
-    return plan_set(config, music, noise, vocabulary, band_hz=band_hz)
+    plan = plan_set(config, music, noise, vocabulary, band_hz=band_hz)
+    return with_notes(plan, leak_notes(music, noise))
+
+
+def with_notes(plan: Plan, notes: Sequence[str]) -> Plan:
+    """Return a plan with more facts for people; its rows and its identity stay as they are."""
+    return replace(plan, notes=(*plan.notes, *notes))
 
 
 def default_name(config: SetConfig) -> str:
@@ -134,6 +141,7 @@ def plan_suite(
     used |= {("noise", n) for c in configs.values() for n in c.noise}
     band_hz = resolve_band_hz(base, [scans[key] for key in sorted(used)], [])
     vocabularies: dict[tuple[str, ...], TagVocabulary] = {}
+    leaks: dict[tuple[tuple[str, ...], ...], tuple[str, ...]] = {}
     plans: dict[int, dict[str, Plan]] = {}
     for k in noise_counts:
         plans[k] = {}
@@ -143,8 +151,12 @@ def plan_suite(
             if config.music not in vocabularies:
                 vocabularies[config.music] = vocabulary_of(music, tag_filter)
             vocabulary = vocabularies[config.music]
+            corpora = config.music, config.noise
+            if corpora not in leaks:
+                leaks[corpora] = leak_notes(music, noise)
             named = replace(config, noises=k, name=f"{spec.name}-{role}-k{k}", limit=None)
-            plans[k][role] = plan_set(named, music, noise, vocabulary, band_hz=band_hz)
+            plan = plan_set(named, music, noise, vocabulary, band_hz=band_hz)
+            plans[k][role] = with_notes(plan, leaks[corpora])
     return agree_on_keys(plans, base.limit), left_out
 
 

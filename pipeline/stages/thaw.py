@@ -14,7 +14,7 @@ from pipeline.engine import run_tasks
 from pipeline.frozen.marker import Marker
 from pipeline.frozen.rows import source_keys
 from pipeline.frozen.thaw_output import prepare_thaw
-from pipeline.frozen.thaw_task import (
+from pipeline.frozen.thaw_plan import (
     THAW,
     ShardVerdicts,
     ThawHeader,
@@ -22,9 +22,9 @@ from pipeline.frozen.thaw_task import (
     rows_name,
     rows_text,
     shard_sha256,
-    thaw_shard,
     thaw_url,
 )
+from pipeline.frozen.thaw_task import thaw_shard
 from pipeline.frozen.thawed_set import VERDICTS, finish_thaw
 from pipeline.frozen.verdict import ExampleVerdict, Tally, tally, with_sources
 from pipeline.output import clear, locked

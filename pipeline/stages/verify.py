@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from dataclasses import dataclass
 from tarfile import BLOCKSIZE
@@ -113,7 +114,7 @@ def verify_shard(url: str, number: int, files_only: bool) -> tuple[list[str], in
         Problems, and the number of examples that were decoded.
     """
     try:
-        shard_set = load_set(url)
+        shard_set = _index_of(url, store.change_stamp(store.join(url, INDEX)))
     except ManifestError as error:
         return [str(error)], 0
     info = shard_set.index.shards[number]
@@ -137,12 +138,19 @@ def verify_shard(url: str, number: int, files_only: bool) -> tuple[list[str], in
     except ManifestError as error:
         problems.append(str(error))
     if len(keys) != info.n_examples or (entries and keys != list(entries)):
-        missing = [key for key in entries if key not in set(keys)]
+        read = set(keys)
+        missing = [key for key in entries if key not in read]
         problems.append(
             f"{info.file}: expected {info.n_examples} examples, got {len(keys)}"
             + (f"; missing {', '.join(missing[:3])}" if missing else "")
         )
     return problems, len(keys)
+
+
+@functools.lru_cache(maxsize=1)
+def _index_of(url: str, _stamp: tuple[str, str]) -> ShardSet:
+    """Return a set's index, read once a worker: it lists every shard, and each shard is a task."""
+    return load_set(url)
 
 
 def _check_example(

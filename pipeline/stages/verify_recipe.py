@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Final
 
 from manifests import store
 from manifests.errors import ManifestError
 from manifests.keys import SHARD_PATTERN
 from manifests.shardset import load_set
+from manifests.subset import Subset
 from pipeline.frozen.load import load_recipe, read_manifest
 from pipeline.frozen.marker import read_marker
-from pipeline.frozen.recipe import CHECKSUMS
-from pipeline.frozen.subset import Subset, check_subset
+from pipeline.frozen.recipe import CHECKSUMS, PLAN, RECIPE, SKETCHES, SOURCES, TAGS
+from pipeline.frozen.subset import check_subset
 from pipeline.frozen.untrusted import check_plain_file
 from pipeline.frozen.write import folder_names
 from pipeline.sources import absolute_url
 from pipeline.stages.verify import Verdict
+
+_READ: Final = tuple(f"{name}: expected " for name in (RECIPE, PLAN, SOURCES, SKETCHES, TAGS))
+"""How a problem with a file begins that loading would stop at too."""
 
 
 def verify_recipe(url: str, subset: Subset | None = None) -> Verdict:
@@ -48,7 +53,8 @@ def verify_recipe(url: str, subset: Subset | None = None) -> Verdict:
             keys = {row.key for row in recipe.rows}
             check_subset(subset, recipe.header.recipe_id, keys, recipe.header.name)
     except ManifestError as error:
-        problems.append(str(error))
+        if not any(problem.startswith(_READ) for problem in problems):  # known by its hash
+            problems.append(str(error))
     name = url.rstrip("/").rpartition("/")[2]
     return Verdict(name, len(hashes), n_examples, tuple(sorted(problems)))
 

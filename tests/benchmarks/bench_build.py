@@ -1,4 +1,4 @@
-"""Benchmark of the build against its floor and against the sox recipe, all in one run.
+"""Benchmark of the build against its floor and the recipes of sox and lhotse, in one run.
 
     python tests/benchmarks/bench_build.py [--clips 48] [--hours 1] [--json]
 
@@ -27,6 +27,9 @@ import numpy as np
 import psutil
 import soundfile
 import soxr
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from peers import has, lhotse_recipe
 
 from pipeline.config import RunOptions, SetConfig
 from pipeline.progress import SilentReporter
@@ -175,7 +178,7 @@ def memory_of_long_tracks(root: Path) -> tuple[float, float, float]:
 @click.option("--hours", default=1.0, show_default=True, help="Length of the long tracks; 0: none.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def main(clips: int, hours: float, as_json: bool) -> None:
-    """Measure the build, its floor, the sox recipe, two jobs, the scan's share and the memory."""
+    """Measure the build, its floor, the peers, two jobs, the scan's share and the memory."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         os.environ["ROBUST_TAGGER_CACHE"] = str(root / "cache")
@@ -209,6 +212,12 @@ def main(clips: int, hours: float, as_json: bool) -> None:
             sox_wall, sox_cpu = timed(lambda: sox_recipe(rows, root, root / "sox"))
             report["sox_cpu_over_build"] = sox_cpu / one_cpu
             report["sox_wall_over_build"] = sox_wall / one_wall
+        if has("lhotse"):
+            lhotse_wall, lhotse_cpu = timed(
+                lambda: lhotse_recipe(rows, root, root / "lhotse", SNRS_DB)
+            )
+            report["lhotse_cpu_over_build"] = lhotse_cpu / one_cpu
+            report["lhotse_wall_over_build"] = lhotse_wall / one_wall
         if hours:
             top, early, late = memory_of_long_tracks(root)
             report |= {"worker_mb_at_most": top, "worker_mb_early": early, "worker_mb_late": late}

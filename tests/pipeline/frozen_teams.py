@@ -36,6 +36,22 @@ def roots(corpora: Corpora) -> tuple[str, ...]:
     return ("--music", f"folder={corpora.music}", "--noise", f"folder={corpora.noise}")
 
 
+def thaw(recipe: Path, team: Corpora, out: Path, *options: object, code: int = 0) -> dict[str, Any]:
+    """Thaw and return what ``--json`` says."""
+    arguments = ("thaw", recipe, *roots(team), "--out", out, "--jobs", 1, "--json", *options)
+    record: dict[str, Any] = json.loads(run(*arguments, code=code).stdout)
+    return record
+
+
+def copied(corpora: Corpora, root: Path) -> Corpora:
+    """Copy corpora so that a test may change them."""
+    return Corpora(
+        Path(shutil.copytree(corpora.music, root / "music")),
+        Path(shutil.copytree(corpora.noise, root / "noise")),
+        corpora.musan,
+    )
+
+
 def rows(recipe: Path) -> list[dict[str, Any]]:
     """Read a recipe's plan with json alone."""
     return [json.loads(line) for line in (recipe / "plan.jsonl").read_text().splitlines()]

@@ -5,16 +5,25 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
-from frozen_teams import build, canonical, expected_verdicts, reseal, restate, roots, rows, run
+from frozen_teams import (
+    build,
+    canonical,
+    copied,
+    expected_verdicts,
+    reseal,
+    restate,
+    roots,
+    rows,
+    run,
+    thaw,
+)
 from plain_reader import read_set
 from tiny_corpora import Corpora, set_hashes
 
-from pipeline.frozen import thawed_set
 from pipeline.frozen.load import load_recipe
 from pipeline.frozen.match import Workers, wanted_sources
 from pipeline.frozen.own_copy import match_sources
@@ -32,20 +41,6 @@ def recipe(corpora: Corpora, tmp_path_factory: pytest.TempPathFactory) -> Path:
     build(corpora, root / "set")
     run("freeze", root / "set", "-o", root / "tiny.v1", "--jobs", 1)
     return root / "tiny.v1"
-
-
-def copied(corpora: Corpora, root: Path) -> Corpora:
-    return Corpora(
-        Path(shutil.copytree(corpora.music, root / "music")),
-        Path(shutil.copytree(corpora.noise, root / "noise")),
-        corpora.musan,
-    )
-
-
-def thaw(recipe: Path, team: Corpora, out: Path, *options: object, code: int = 0) -> dict[str, Any]:
-    arguments = ("thaw", recipe, *roots(team), "--out", out, "--jobs", 1, "--json", *options)
-    record: dict[str, Any] = json.loads(run(*arguments, code=code).stdout)
-    return record
 
 
 def test_a_flipped_bit_of_a_source_is_within_1_lsb_and_counted(
@@ -133,75 +128,6 @@ def test_a_copy_of_another_kind_is_said_before_rendering(
     assert said in done.stderr and "expect 'differs'" in done.stderr
 
 
-def test_a_thaw_that_was_killed_goes_on_and_ends_with_the_same_bytes(
-    recipe: Path, corpora: Corpora, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    team = copied(corpora, tmp_path)
-    (team.music / "clips/clip06.wav").unlink()
-    thaw(recipe, team, tmp_path / "once", code=1)
-
-    def dies_after(n: int) -> Any:
-        real = thaw_stage.run_tasks
-
-        def tasks(function: Any, arguments: Any, **options: Any) -> Any:
-            for number, result in enumerate(real(function, arguments, **options)):
-                if number == n:
-                    raise KeyboardInterrupt
-                yield result
-
-        return tasks
-
-    for n in (1, 2):
-        with monkeypatch.context() as patch:
-            patch.setattr(thaw_stage, "run_tasks", dies_after(n))
-            run("thaw", recipe, *roots(team), "--out", tmp_path / "twice", "--jobs", 1, code=130)
-        assert not (tmp_path / "twice/index.json").exists()
-    found = thaw(recipe, team, tmp_path / "twice", code=1)
-    assert found["n_resumed"] == 3
-    assert set_hashes(tmp_path / "twice") == set_hashes(tmp_path / "once")
-    again = thaw(recipe, team, tmp_path / "twice", code=1)
-    assert again["n_resumed"] == 4 and again["verdicts"] == found["verdicts"]
-
-
-def test_shards_are_numbered_without_gaps_also_when_killed_in_between(
-    recipe: Path, corpora: Corpora, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """All music of shards 0 and 2 is missing, so 1 and 3 become 0 and 1."""
-    team = copied(corpora, tmp_path)
-    plan = rows(recipe)
-    gone = {row["music"]["clip_id"] for row in plan if row["shard"] in (0, 2)}
-    for clip_id in gone:
-        next(team.music.glob(f"{clip_id}.*")).unlink()
-    thaw(recipe, team, tmp_path / "once", code=1)
-    kept = [row["key"] for row in plan if row["music"]["clip_id"] not in gone]
-    assert [e.key for e in read_set(tmp_path / "once")] == kept
-    run("verify", tmp_path / "once", "--jobs", 1)
-    names = sorted(path.name for path in (tmp_path / "once").glob("shard-*"))
-    assert names == [f"shard-00000{n}.{ext}" for n in (0, 1) for ext in ("json", "tar")]
-
-    for after in range(1, 8):  # die at each step of the numbering and finishing
-        out = tmp_path / f"killed{after}"
-        steps = 0
-
-        def stop(real: Any, limit: int = after) -> Any:
-            def step(*arguments: Any) -> Any:
-                nonlocal steps
-                steps += 1
-                if steps > limit:
-                    raise KeyboardInterrupt
-                return real(*arguments)
-
-            return step
-
-        with monkeypatch.context() as patch:
-            patch.setattr(thawed_set, "move", stop(thawed_set.move))
-            patch.setattr(thawed_set.store, "write_text", stop(thawed_set.store.write_text))
-            patch.setattr(thawed_set, "write_table", stop(thawed_set.write_table))
-            run("thaw", recipe, *roots(team), "--out", out, "--jobs", 1, code=130)
-        thaw(recipe, team, out, code=1)
-        assert set_hashes(out) == set_hashes(tmp_path / "once"), after
-
-
 def test_with_nothing_accepted_there_is_no_set(
     recipe: Path, corpora: Corpora, tmp_path: Path
 ) -> None:
@@ -252,41 +178,6 @@ def test_names_and_sizes_spare_reading_and_find_the_same(
     for number, source in enumerate((tmp_path / "sized.v1", recipe)):
         found = thaw(source, team, tmp_path / str(number))
         assert {v["key"]: (v["verdict"], v["source"]) for v in found["verdicts"]} == expected
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (("--music", "folder=M"), "--noise folder=DIR: expected the folder of folder, got none"),
-        (("--music", "folder=M", "--noise", "musan=N"), "expected the folder of folder"),
-        (("--music", "folder=M", "--noise", "folder=/nowhere"), "no such folder"),
-        (("--music", "folder=M", "--noise", "folder=N", "--music", "mtat=M"), "does not use it"),
-        (("--music", "folder"), "expected NAME=DIR"),
-        (("--music", "folder=M", "--noise", "folder=N", "--table", "x.xls"), ".parquet or .csv"),
-        (("--music", "folder=M", "--noise", "folder=N", "--scheduler", "tcp://x"), "--engine dask"),
-        (("--music", "folder=M", "--noise", "folder=N", "--subset", "/none.json"), "found none"),
-    ],
-)
-def test_wrong_use_is_said_in_a_line(
-    recipe: Path, corpora: Corpora, tmp_path: Path, arguments: tuple[str, ...], said: str
-) -> None:
-    given = [
-        a.replace("=M", f"={corpora.music}").replace("=N", f"={corpora.noise}") for a in arguments
-    ]
-    code = 1 if "--subset" in arguments else 2
-    done = run("thaw", recipe, *given, "--out", tmp_path / "out", code=code)
-    assert said in done.output and not (tmp_path / "out").exists()
-
-
-def test_a_set_and_a_spec_are_no_recipes(recipe: Path, tmp_path: Path) -> None:
-    done = run("thaw", recipe.parent / "set", "--out", tmp_path / "out", code=1)
-    assert "got a set; 'prep freeze" in done.output
-    done = run("thaw", "mtat-test-x-musan-k1.v1", "--out", tmp_path / "out", code=2)
-    assert "'prep build-shards --spec mtat-test-x-musan-k1.v1', then 'prep freeze' makes v1" in (
-        done.output
-    )
-    done = run("thaw", tmp_path / "nothing.v1", "--out", tmp_path / "out", code=1)
-    assert "expected a recipe" in done.output
 
 
 def test_real_recordings_freeze_and_thaw(corpora: Corpora, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -65,6 +66,13 @@ def test_long_lists_are_cut() -> None:
     assert line.startswith("leak: same song in test and train: 9 (") and line.endswith("; …)")
 
 
+def test_long_names_are_cut() -> None:
+    clips = [clip(f"{s}", split=s, artist="x" * 500, song=s, source_sha256="")
+             for s in ("train", "test")]  # fmt: skip
+    (line,) = leak_lines(leaks_in_scans([scan_of(clips)], []))
+    assert line == f"leak: same artist in test and train: 1 (folder {'x' * 72}…)"
+
+
 def test_forbid_leaks_stops_plan_and_build(corpora: Corpora, tmp_path: Path) -> None:
     """The tiny corpus has artists 0 to 2 in train and test."""
     given = ("--music", f"folder={corpora.music}", "--noise", f"folder={corpora.noise}",
@@ -80,6 +88,34 @@ def test_forbid_leaks_stops_plan_and_build(corpora: Corpora, tmp_path: Path) -> 
     ]
     (music / "metadata.csv").write_text("\n".join(lines) + "\n")
     run("plan", "--music", f"folder={music}", *given[2:], "--forbid-leaks")
+
+
+SHARED = "same artist in test and train: 3 (folder artist0; folder artist1; folder artist2)"
+
+
+def test_plan_and_card_count_leaks_and_go_on(corpora: Corpora, tmp_path: Path) -> None:
+    """Of every set what its own corpora share; the noises here serve any split."""
+    given = ("--music", f"folder={corpora.music}", "--noise", f"folder={corpora.noise}",
+             "--split", "test", "--noise-split", "test", "--jobs", 1)  # fmt: skip
+    planned = json.loads(run("plan", *given, "--json").stdout)
+    (record,) = planned["sets"]
+    assert [note for note in record["notes"] if "leak" in note] == [f"leak: {SHARED}"]
+    assert f"  leak: {SHARED}" in run("plan", *given).stdout.splitlines()
+    run("build-shards", *given, "--out", tmp_path / "set")
+    card = (tmp_path / "set/README.md").read_text()
+    assert "## Leaks\n\nWhat splits of the corpora share" in card and f"\n* {SHARED}\n" in card
+    built = json.loads((tmp_path / "set/index.json").read_text())
+    assert built["plan_sha256"] == record["plan_sha256"] and "leak" not in str(built)
+    run("verify", tmp_path / "set", "--jobs", 1)
+
+
+def test_a_card_without_leaks_says_nothing_of_them(corpora: Corpora, tmp_path: Path) -> None:
+    music = Path(shutil.copytree(corpora.music, tmp_path / "music"))
+    text = (music / "metadata.csv").read_text()
+    (music / "metadata.csv").write_text(text.replace(",test,", ",train,"))
+    run("build-shards", "--music", f"folder={music}", "--noise", "none", "--split", "train",
+        "--limit", 1, "--jobs", 1, "--out", tmp_path / "set")  # fmt: skip
+    assert "Leaks" not in (tmp_path / "set/README.md").read_text()
 
 
 def test_sets_are_compared_with_training_sets(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import Any
 import pytest
 from plain_reader import read_set
 from tiny_clips import NO_TAGS, clip, levels, noises, scan_of
-from tiny_corpora import Corpora, MakePlan, Roots
+from tiny_corpora import Corpora, MakePlan, Roots, write_table
 
 from manifests.errors import ManifestError, UsageError
+from pipeline.cli.plan import tags_and_notes
 from pipeline.config import RunOptions, SetConfig
 from pipeline.planned import Plan
 from pipeline.progress import SilentReporter
@@ -85,6 +87,26 @@ def test_one_band_for_the_whole_suite(corpora: Corpora) -> None:
     assert {plan.band_hz for plan in plans[1].values()} == {7200.0}
     plans, _ = suite(corpora, band_limit="off")
     assert {plan.band_hz for plan in plans[1].values()} == {None}
+
+
+def test_each_set_notes_the_leaks_of_its_own_corpora(corpora: Corpora, tmp_path: Path) -> None:
+    noise = Path(shutil.copytree(corpora.noise, tmp_path / "noise"))
+    shutil.copy(noise / "noise0.wav", noise / "again.wav")
+    splits = {"noise0.wav": "train", "again.wav": "test"}
+    write_table(noise, [f"{p.name},{splits.get(p.name, '')},,,," for p in noise.glob("*.wav")])
+    plans, _ = suite(replace(corpora, noise=noise), (1, 2))
+    artists = "leak: same artist in test and train: 3 (folder artist0; folder artist1; folder "
+    same = "leak: same file in test and train: 1 (folder again = folder noise0)"
+    for roles in plans.values():
+        assert {role: [note for note in plan.notes if "leak" in note]
+                for role, plan in roles.items()} == {
+            "train": [same, f"{artists}artist2)"],
+            "test-folder": [same, f"{artists}artist2)"],
+            "test-musan": [f"{artists}artist2)"],
+        }  # fmt: skip
+    lines = tags_and_notes([plan for roles in plans.values() for plan in roles.values()])
+    assert lines[0] == "tags of folder:"
+    assert [line for line in lines if "leak" in line] == [f"  {same}", f"  {artists}artist2)"]
 
 
 def test_no_role_at_all_is_wrong_use(corpora: Corpora) -> None:

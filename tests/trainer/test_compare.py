@@ -167,6 +167,31 @@ def test_a_subset_is_a_column_of_its_own(scored: list[Scored], tmp_path: Path) -
     assert "test-musan (subset 55555555)" in [note.set for note in table.sets]
 
 
+def test_two_teams_scores_of_one_run_are_two_rows(tmp_path: Path) -> None:
+    urls = [write_scores(str(tmp_path / team), name="dat") for team in "ab"]
+    table = compare_runs(load_scores(urls))
+    assert table.rows == ("dat", "dat #2")
+    (difference,) = table.differences
+    assert (difference.row, difference.reference) == ("dat #2", "dat")
+    found = [(row.auc.value, row.auc.low, row.auc.high) for row in difference.differences]
+    assert found and set(found) == {(0.0, 0.0, 0.0)}
+
+
+def test_runs_on_a_subset_each_are_refused(tmp_path: Path) -> None:
+    ours, theirs = replace(LABEL, subset_id="5" * 64), replace(LABEL, subset_id="6" * 64)
+    urls = [
+        write_scores(str(tmp_path / "a"), name="a", label=ours),
+        write_scores(str(tmp_path / "b"), name="b", label=theirs, config="d" * 64),
+    ]
+    with pytest.raises(
+        ManifestError, match=r"on one subset, got 5{64}, 6{64}"
+    ):
+        compare_runs(load_scores(urls))
+    both = write_scores(str(tmp_path / "c"), name="a", label=theirs)
+    table = compare_runs(load_scores([*urls, both]), paired=False)
+    assert len(table.sets) == 2
+
+
 @pytest.mark.parametrize(
     ("urls", "error", "message"),
     [

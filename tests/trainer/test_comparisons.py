@@ -52,7 +52,7 @@ def test_options_of_other_methods_change_no_reading() -> None:
     for method in ("baseline", "adabn", "full-clean", "supervised", "labelled-noise"):
         plain = TrainConfig(method=method)  # type: ignore[arg-type]
         assert readings(plain) == readings(replace(plain, tagger=PAIRS))
-    assert set(TABLE) | {"dat"} == set(METHODS)
+    assert set(TABLE) | {"dat", "noisy-student"} == set(METHODS)
 
 
 class Encoder(nn.Module):

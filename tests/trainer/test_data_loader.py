@@ -15,6 +15,7 @@ from tiny_sets import TAGS, write_set
 
 import trainer.data.crops as crops
 from manifests import store
+from manifests.errors import ManifestError
 from manifests.shardset import ShardSet
 from trainer.data import Loader, SnrRange, make_part
 from trainer.data import reading as readings
@@ -210,3 +211,15 @@ def test_audio_is_finite_and_of_full_scale_one(shard_set: ShardSet) -> None:
     for batch in loader(shard_set, readings.UNLABELLED_NOISY, "target").epoch(0):
         audio = batch.audio.numpy()
         assert np.isfinite(audio).all() and 0.05 < np.abs(audio).max() <= 1.0
+
+
+def test_batches_that_are_lost_on_the_way_are_missed(
+    shard_set: ShardSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A DataLoader whose worker dies without a word must not shorten a run."""
+    one = loader(shard_set, readings.LABELLED_CLEAN, "source")
+    whole = list(one.batches(0, 3))
+    for kept, said in ((whole[:2], "expected 3 batches, got 2"), (whole[1:], "step 0, got 1")):
+        monkeypatch.setattr("trainer.data.loader.serve", lambda *_, kept=kept: iter(kept))
+        with pytest.raises(ManifestError, match=said):
+            list(one.batches(0, 3))

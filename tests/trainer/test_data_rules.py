@@ -45,14 +45,16 @@ def test_a_spy_sees_no_target_clean_member(
     shard_set: ShardSet, monkeypatch: pytest.MonkeyPatch, over: str
 ) -> None:
     opened: list[tuple[str, str]] = []
-    real_read, real_decode = members.read_members, crops.decode_crop
+    real_check, real_decode = members.check_member, crops.decode_crop
 
-    def read(file: object, ref: members.ExampleRef, names: tuple[str, ...]) -> dict[str, bytes]:
-        opened.extend((str(ref.domain), name) for name in names)
-        return real_read(file, ref, names)  # type: ignore[arg-type]
+    def check(
+        block: bytes, n_bytes: int, ref: members.ExampleRef, member: members.MemberRef
+    ) -> None:
+        opened.append((str(ref.domain), member.name))
+        real_check(block, n_bytes, ref, member)
 
     decoded: list[str] = []
-    monkeypatch.setattr(members, "read_members", read)
+    monkeypatch.setattr(members, "check_member", check)
     monkeypatch.setattr(crops, "decode_crop", lambda *a: decoded.append(a[1]) or real_decode(*a))
     config = replace(CONFIG, snr_over=over)
     list(loader(shard_set, readings.UNLABELLED_NOISY, "target", config).batches(0, 12))

@@ -5,12 +5,6 @@ from __future__ import annotations
 import copy
 import itertools
 import logging
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,19 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny_ranks import LOG_ALL, free_port, run_ranks
 from tiny_sets import write_set
-from tiny_suite import (
-    COMPARISON,
-    DAT,
-    RUNGS_DB,
-    SAMPLES,
-    assert_same_weights,
-    start,
-    values,
-    weights,
-)
+from tiny_suite import COMPARISON, DAT, RUNGS_DB, SAMPLES, values, weights
 from torch import nn
 
+from trainer.comparisons import comparison_losses, comparison_parts
 from trainer.compute import Compute, prepared
 from trainer.config import ModelConfig, SystemConfig, TagConfig, TrainConfig
 from trainer.data import Batch, Loader
@@ -48,7 +35,6 @@ from trainer.stage1_encoder import encoder_parts
 from trainer.stage3_dat import Networks, dat_losses, dat_parts
 
 N_STEPS, WIDTH, BATCH = 20, 0.03, 4
-LOG_ALL = "import trainer.keeper as k; k.LOG_EVERY = 1"
 DOUBLE = f"""{LOG_ALL}
 import torch
 import trainer.compute as compute
@@ -79,32 +65,6 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("large")
     write_set(str(folder), n_songs=32, excerpts=1, n_samples=SAMPLES, snrs_db=RUNGS_DB, codec="wav")
     return folder
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
-
-
-def start_ranks(arguments: Sequence[object], before: str = LOG_ALL) -> list[subprocess.Popen[str]]:
-    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    return [
-        start(arguments, before, RANK=str(rank), LOCAL_RANK=str(rank), **shared)
-        for rank in range(2)
-    ]
-
-
-def run_ranks(arguments: Sequence[object], before: str = LOG_ALL) -> list[str]:
-    ranks = start_ranks(arguments, before)
-    try:
-        outputs = [rank.communicate(timeout=120)[0] for rank in ranks]
-    finally:
-        for rank in ranks:
-            rank.kill()
-    assert [rank.returncode for rank in ranks] == [0, 0], "\n".join(outputs)
-    return outputs
 
 
 def computes() -> list[Compute]:
@@ -198,28 +158,66 @@ def reference_stage_3(roles: Roles, init: Path) -> tuple[dict[str, list[float]],
     return logged, nets
 
 
+def reference_baseline(roles: Roles, stage_1: Path) -> tuple[list[float], nn.ModuleDict]:
+    config = TrainConfig(
+        method="baseline", model=MODEL, tagger=TagConfig(batch_size=BATCH, epochs=10)
+    )
+    loaders = [
+        open_loader(comparison_parts(roles, config)["source"], BATCH, config, compute)
+        for compute in computes()
+    ]
+    torch.manual_seed(0)
+    encoder = SampleCNN(WIDTH)
+    predictor = LabelPredictor(encoder.n_features, 4)
+    load_weights(load_checkpoint(stage_1 / "encoder/checkpoints/best"), "encoder", encoder)
+    nets = nn.ModuleDict({"encoder": encoder, "predictor": predictor})
+    statistics, prepare, logged = OwnStatistics(encoder), prepared(MODEL), list[float]()
+    optimizer = torch.optim.Adam(nets.parameters(), lr=3e-4)
+    for batches in halves(loaders):
+        losses = []
+        for rank, batch in enumerate(batches):
+            statistics.use(rank)
+            audio = (prepare(batch.audio).double(),)
+            found = comparison_losses(encoder, predictor, [audio], [batch.tags], config.tagger)
+            losses.append(found["loss"])
+        optimizer.zero_grad()
+        (sum(losses) / 2).backward()
+        optimizer.step()
+        logged.append(sum(loss.item() for loss in losses) / 2)
+    return logged, nets
+
+
 @pytest.fixture(scope="module")
 def trained(
     suite: Path, large: Path, dat_run: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """What two processes trained: stage 1 in ``1``, and stage 3 on another run's stage 2 in ``3``.
+    """What two processes trained: stage 1 in ``1``, and on another run's earlier stages stage 3
+    in ``3`` and a baseline in ``baseline``.
 
     One after the other in the same processes, for starting them takes longer than training.
     """
     folder = tmp_path_factory.mktemp("ranks")
-    again = f"""{DOUBLE}
+    ports = [free_port() for _ in range(3)]
+    in_turn = f"""{DOUBLE}
 import os, sys
 from trainer.cli import train
-stage_3 = sys.argv[1 + sys.argv.index('THEN'):]
-train(sys.argv[1:sys.argv.index('THEN')], standalone_mode=False)
-sys.argv[1:] = stage_3
-os.environ['MASTER_PORT'] = '{free_port()}'
+commands = ' '.join(sys.argv[1:]).split(' THEN ')
+for port, command in zip({ports}, commands):
+    os.environ['MASTER_PORT'] = str(port)
+    train(command.split(), standalone_mode=False)
+sys.exit()
 """
-    shared = ("--shards", suite, *DAT, *HALF_BATCH)
-    first = ("dat", "--stage", 1, "--out", folder / "1", "--set", f"pretrain-train={large}")
-    second = ("dat", "--stage", 3, "--out", folder / "3", "--set", f"train={large}")
-    outputs = run_ranks((*first, *shared, "THEN", *second, "--init", dat_run, *shared), again)
-    assert [f"dat: {folder / '3'}" in o for o in outputs] == [True, False], "rank 0 speaks"
+    shared = ("--shards", suite, *HALF_BATCH)
+    first = ("dat", "--stage", 1, "--set", f"pretrain-train={large}", *DAT)
+    second = ("dat", "--stage", 3, "--init", dat_run, "--set", f"train={large}", *DAT)
+    third = ("baseline", "--encoder", dat_run, "--set", f"train={large}", *COMPARISON)
+    outs = [folder / name for name in ("1", "3", "baseline")]
+    commands = [
+        (*c, *shared, "--out", o) for c, o in zip((first, second, third), outs, strict=True)
+    ]
+    outputs = run_ranks((*commands[0], "THEN", *commands[1], "THEN", *commands[2]), in_turn)
+    for out in outs:
+        assert [f": {out}" in output for output in outputs] == [True, False], "rank 0 speaks"
     return folder
 
 
@@ -249,6 +247,20 @@ def test_stage_3_of_two_processes(suite: Path, large: Path, dat_run: Path, train
         assert torch.equal(saved[f"domain/{name}"], value), "the frozen classifier does not move"
 
 
+@pytest.mark.usefixtures("double")
+def test_a_baseline_of_two_processes(
+    suite: Path, large: Path, dat_run: Path, trained: Path
+) -> None:
+    losses, nets = reference_baseline(open_roles(str(suite), (f"train={large}",)), dat_run)
+    found = values(trained / "baseline", "train/loss")
+    assert len(found) == N_STEPS and np.ptp(losses) > 0.01
+    np.testing.assert_allclose(found, losses, atol=1e-5)
+    saved = weights(trained / "baseline/checkpoints/last")
+    for name, value in nets.named_parameters():
+        key = name.replace(".", "/", 1)
+        torch.testing.assert_close(saved[key], value, atol=1e-6, rtol=1e-4)
+
+
 def test_every_example_is_seen_once_an_epoch(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -267,77 +279,3 @@ def test_every_example_is_seen_once_an_epoch(
         assert len(seen) == len(set(seen)) == 8
         unseen.add(frozenset(seen))
     assert len(unseen) > 1, "other ones are left over in every epoch"
-
-
-@pytest.mark.slow
-def test_a_rank_that_dies_ends_the_other_with_a_message(
-    suite: Path, dat_run: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "run"
-    arguments = ("baseline", "--shards", suite, "--encoder", dat_run, "--out", out)
-    ranks = start_ranks((*arguments, *COMPARISON, "--batch-size", "2", "--epochs", "5000"))
-    try:
-        while not (out / "metrics.jsonl").is_file() or len(values(out, "train/loss")) < 5:
-            assert all(rank.poll() is None for rank in ranks)
-            time.sleep(0.1)
-        ranks[1].kill()
-        output = ranks[0].communicate(timeout=60)[0]
-    finally:
-        for rank in ranks:
-            rank.kill()
-            rank.communicate()
-    assert ranks[0].returncode == 1
-    assert "train: ranks: expected all 2 processes to the end of the run, lost one: " in output
-    assert "run the same command again to go on" in output and "Traceback" not in output
-
-
-@pytest.mark.slow
-def test_a_run_of_two_ranks_goes_on_to_the_same_bits(
-    suite: Path, dat_run: Path, tmp_path: Path
-) -> None:
-    shared = (
-        "dat", "--stage", "3", "--init", dat_run, "--shards", suite, *DAT,
-        "--batch-size", "2", "--epochs", "10",
-        "--refresh-domain-classifier", "7", "--refresh-steps", "3",
-    )  # fmt: skip
-    often = "import trainer.keeper as k; k.SAVE_EVERY_S, k.LOG_EVERY = 0.0, 1"
-    run_ranks((*shared, "--out", tmp_path / "whole"), often)
-    die = (
-        f"{often}\nimport os\nreal = k.Keeper.stepped\n"
-        "def stepped(self, step, figures, n):\n"
-        "    os._exit(9) if step == 10 else real(self, step, figures, n)\n"
-        "k.Keeper.stepped = stepped\n"
-    )
-    ranks = start_ranks((*shared, "--out", tmp_path / "cut"), die)
-    for rank in ranks:
-        rank.communicate(timeout=120)
-    assert [rank.returncode for rank in ranks] == [9, 9]
-    assert load_checkpoint(tmp_path / "cut/checkpoints/last").progress["step"] == 9
-    run_ranks((*shared, "--out", tmp_path / "cut"), often)
-    for name in ("last", "best"):
-        assert_same_weights(
-            tmp_path / f"cut/checkpoints/{name}", tmp_path / f"whole/checkpoints/{name}"
-        )
-
-
-@pytest.mark.slow
-def test_torchrun_takes_the_same_command(suite: Path, dat_run: Path, tmp_path: Path) -> None:
-    folder = Path(sys.executable).parent
-    train = shutil.which("train", path=str(folder))
-    assert train is not None
-    command = [
-        str(folder / "torchrun"), "--nproc-per-node", "2", "--master-port", str(free_port()),
-        "--no-python", train, "supervised", "--shards", suite, "--out", tmp_path / "run",
-        "--encoder", dat_run, *COMPARISON, "--batch-size", "2",
-    ]  # fmt: skip
-    done = subprocess.run(
-        list(map(str, command)), env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True, text=True, timeout=180,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert load_checkpoint(tmp_path / "run/checkpoints/best").progress["tags"]
-    resumed = subprocess.run(
-        [train, *map(str, command[7:])], env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True, text=True, timeout=180,
-    )  # fmt: skip
-    assert resumed.returncode == 2 and "another number of ranks" in resumed.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -99,6 +100,11 @@ def test_what_is_missing_is_said(
 ) -> None:
     with pytest.raises(UsageError, match="--format: expected onnx or torchscript, got x"):
         export_tagger(tagger, tmp_path / "x", "x")
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "onnxscript", ModuleType("onnxscript"))
+        patch.setattr(torch.onnx, "export", lambda *_, **__: None)
+        with pytest.raises(UsageError, match="torch gave no program; try --format torchscript"):
+            export_tagger(tagger, tmp_path / "x", "onnx")
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(UsageError, match=r"--format onnx: install robust-tagger\[onnx\]"):
         export_tagger(tagger, tmp_path / "x", "onnx")

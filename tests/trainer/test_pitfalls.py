@@ -269,14 +269,13 @@ def spied_batches(heard: list[tuple[str, bool]], refs: dict[str, str]) -> Iterat
 def spy_on_members(patch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
     """Note corpus, half and name of every member that is opened."""
     opened: list[tuple[str, str, str]] = []
-    real = members.read_members
+    real = members.check_member
 
-    def read(file: Any, ref: Any, names: tuple[str, ...]) -> dict[str, bytes]:
-        corpus = ref.song.split(":")[0]
-        opened.extend((corpus, str(ref.domain), name) for name in names)
-        return real(file, ref, names)
+    def check(block: bytes, n_bytes: int, ref: Any, member: Any) -> None:
+        opened.append((ref.song.split(":")[0], str(ref.domain), member.name))
+        real(block, n_bytes, ref, member)
 
-    patch.setattr(members, "read_members", read)
+    patch.setattr(members, "check_member", check)
     return opened
 
 

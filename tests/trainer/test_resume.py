@@ -20,6 +20,15 @@ from trainer.runs.metrics_log import read_records
 
 TIMES = ("train/examples_per_s",)
 SAVE_OFTEN = "import trainer.keeper as k; k.SAVE_EVERY_S, k.LOG_EVERY = 0.0, 1"
+KILL_9 = f"""{SAVE_OFTEN}
+import os
+real = k.Keeper.stepped
+def stepped(self, step, figures, n):
+    if f"{{self.stage}} {{step}}" == os.environ["DIES_AT"]:
+        os.kill(os.getpid(), 9)
+    real(self, step, figures, n)
+k.Keeper.stepped = stepped
+"""
 
 
 @pytest.fixture
@@ -113,6 +122,35 @@ def test_a_kill_between_the_renames_of_a_save_loses_nothing(
     run_well(*shared, "--out", tmp_path / "cut")
     assert seen == [3]
     assert_same_weights(last, tmp_path / "whole/checkpoints/last")
+
+
+DEATHS = {
+    "dat": (("encoder 3", "encoder"), ("domain 4", "domain"), ("dat 4", ".")),
+    "adabn": (("encoder 3", "encoder"), ("adabn 4", "baseline"), ("adabn 2", ".")),
+}
+"""Stage and step in which a process dies, and the stage's folder."""
+
+
+@pytest.mark.usefixtures("save_often")
+@pytest.mark.parametrize("method", ["dat", pytest.param("adabn", marks=pytest.mark.slow)])
+def test_kill_9_within_an_epoch_of_each_stage(suite: Path, tmp_path: Path, method: str) -> None:
+    """One run, killed once in every stage: no process that trained it lives to the end."""
+    shared = (method, "--shards", suite, *(DAT if method == "dat" else COMPARISON))
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    run_well(*shared, "--out", whole)
+    for death, folder in DEATHS[method]:
+        process = start((*shared, "--out", cut), KILL_9, DIES_AT=death)
+        output = process.communicate(timeout=300)[0]
+        assert process.returncode == -signal.SIGKILL, output
+        saved = load_checkpoint(cut / folder / "checkpoints/last").progress["step"]
+        assert saved == int(death.split()[1]) - 1
+    run_well(*shared, "--out", cut, "--resume")
+    for _, folder in DEATHS[method]:
+        for name in ("last", "best"):
+            checkpoint = Path(folder) / "checkpoints" / name
+            if (whole / checkpoint).is_dir():
+                assert_same_weights(cut / checkpoint, whole / checkpoint)
+    assert plain(cut) == plain(whole)
 
 
 def kill_at_random(arguments: tuple[object, ...], log: Path, rng: np.random.Generator) -> int:

@@ -11,6 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from manifests.errors import ManifestError
 from trainer.runs.folder import RunFolder, open_run
+from trainer.runs.lock import locked
 from trainer.runs.metrics_log import MetricsLog, read_records, rewind
 from trainer.runs.progress import clock_text, show_progress
 
@@ -42,6 +43,25 @@ def test_a_line_is_on_disk_at_once(run: RunFolder) -> None:
     with MetricsLog(run, "dat") as log:
         log.write(1, {"train/loss": 0.5})
         assert len(run.metrics.read_text().splitlines()) == 1
+
+
+def test_a_full_disk_is_said(run: RunFolder) -> None:
+    run.metrics.symlink_to("/dev/full")
+    said = (
+        r"metrics\.jsonl: cannot be written: No space left on device; name another --out, or make "
+        "room there and run the same command again to go on"
+    )
+    with pytest.raises(ManifestError, match=said), MetricsLog(run, "dat") as log:
+        log.write(1, {"train/loss": 0.5})
+
+
+def test_a_place_that_takes_no_files_is_said(run: RunFolder) -> None:
+    run.tensorboard.write_text("a file")
+    with pytest.raises(ManifestError, match=r"run: cannot be written: (Not a dir|File exists)"):
+        MetricsLog(run, "dat")
+    (run.path / ".lock").mkdir()
+    with pytest.raises(ManifestError, match="run: cannot be written: Is a directory"), locked(run):
+        pass
 
 
 def test_after_a_resume_no_step_stands_twice(run: RunFolder) -> None:

@@ -226,7 +226,7 @@ MESSAGES = {
     "empty.wav": "expected sound, got 0 silent samples",
     "nan.wav": "expected finite samples, got others",
     "text.mp3": "text.mp3: ",
-    "none.wav": "none.wav: ",
+    "none.wav": "none.wav: expected an audio file, got no such file",
     "song.m4a": "'ffmpeg -i song.m4a song.flac' or use --decoder ffmpeg",
 }
 

@@ -12,9 +12,13 @@ from tiny_sets import write_set
 from tiny_suite import COMPARISON, DAT, SAMPLES, SET, run, run_well, values
 
 import trainer.cli.methods
+from manifests.errors import UsageError
 from trainer.cli.group import _COMMANDS
 from trainer.cli.options import RANGES, SECTIONS, USED_BY, attribute_helps, option_name
-from trainer.config import METHODS
+from trainer.compute import open_compute
+from trainer.config import METHODS, SystemConfig, preset_config
+from trainer.experiment import train_run
+from trainer.roles import Roles
 from trainer.runs.checkpoint import load_checkpoint
 from trainer.runs.folder import read_config
 
@@ -169,7 +173,7 @@ def test_sets_that_do_not_fit(suite: Path, tmp_path: Path, monkeypatch: pytest.M
     )  # fmt: skip
     refused(given("valid", n_samples=59_048, halves=False), 1, "expected at least one chunk")
     refused(given("train", n_songs=4), 2, "odd/source: expected at least 4 examples for one batch")
-    refused(given("train", n_songs=4), 2, "a batch size of 2 or less on 1 rank(s) would work")
+    refused(given("train", n_songs=4), 2, "2 songs; a batch size of 2 or less would work")
     refused(given("train", halves=False), 2, "expected shards of the source half, got None")
     refused(
         given("pretrain-valid", n_songs=1, halves=False),
@@ -180,6 +184,10 @@ def test_sets_that_do_not_fit(suite: Path, tmp_path: Path, monkeypatch: pytest.M
     refused(recordings, 1, "odd: expected clean and noisy members, got real recordings; give")
     untagged = {f"song-{n:02d}": [] for n in range(8)}
     refused(given("valid", tags=untagged, halves=False), 1, "odd: expected a tag that some of 8")
+    with monkeypatch.context() as patch:
+        patch.setattr("tiny_sets.TAGS", ())
+        no_tags = given("train", tags=untagged)
+    refused(no_tags, 1, "set: expected a training set with tags, got none; build it with --tags")
     short = "expected at least 59,049 samples, got 50,000 (so have 4 of 4 examples); build the set"
     refused(given("train", n_samples=50_000), 1, short)
     assert not (tmp_path / "run").exists()
@@ -445,3 +453,13 @@ def test_selection(suite: Path, dat_run: Path, tmp_path: Path, select: str) -> N
 def test_versions_and_names() -> None:
     assert run("--version").output.startswith("train, version ")
     assert SAMPLES > 0 and set(METHODS) <= set(_COMMANDS)
+
+
+def test_a_stage_of_a_method_that_has_none(tmp_path: Path) -> None:
+    config = preset_config("thesis", "baseline")
+    with (
+        open_compute(SystemConfig(device="cpu", threads=1)) as compute,
+        pytest.raises(UsageError, match="--stage: expected with 'train dat' only, got baseline"),
+    ):
+        train_run(config, Roles({}), tmp_path / "run", compute, only_stage=2)
+    assert not (tmp_path / "run").exists()

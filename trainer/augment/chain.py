@@ -7,7 +7,7 @@ CLMR's list belongs to the loader. SoX's pitch and reverb are replaced by torch 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import torch
@@ -61,16 +61,6 @@ CLMR: Final = AugmentConfig(
 )
 """The chain of contrastive pretraining (METHOD.md 2.3)."""
 
-STRONG: Final = replace(
-    CLMR,
-    noise=replace(CLMR.noise, probability=0.3, ratio=(0.3, 0.5)),
-    gain=replace(CLMR.gain, probability=0.2),
-    delay=replace(CLMR.delay, probability=0.5),
-    pitch=replace(CLMR.pitch, probability=0.4),
-    reverb=replace(CLMR.reverb, probability=0.3),
-)
-"""The chain of the noisy student (minzwon/semi-supervised-music-tagging-transformer; 3.2)."""
-
 
 @dataclass(frozen=True)
 class ChainDraws:
@@ -89,7 +79,7 @@ class AugmentationChain:
     """Augment a batch, each example by decisions of its own.
 
     Args:
-        config: the effects; ``CLMR`` or ``STRONG`` or others.
+        config: the effects; ``CLMR``, ``strong.STRONG`` or others.
     """
 
     def __init__(self, config: AugmentConfig = CLMR) -> None:

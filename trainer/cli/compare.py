@@ -35,7 +35,8 @@ def compare(
     """Print one table of evaluated runs, with intervals, and write it with its plots.
 
     Rows are runs (those that differ by the seed alone become one), columns clean and each SNR.
-    Score files of different sets or subsets are refused.
+    Scores on another set or subset are columns of their own; runs that share no set or subset, or
+    sets of one name and another recipe, are refused.
     """
     comparison, written = write_report(runs, out, paired=not no_paired, projection=projection)  # type: ignore[arg-type]
     if as_json:

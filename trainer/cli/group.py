@@ -20,6 +20,7 @@ _COMMANDS: Final = {
     "adabn": "trainer.cli.methods:adabn",
     "consistency": "trainer.cli.methods:consistency",
     "robust": "trainer.cli.methods:robust",
+    "noisy-student": "trainer.cli.methods:noisy_student",
     "evaluate": "trainer.cli.evaluate:evaluate",
     "compare": "trainer.cli.compare:compare",
     "tag": "trainer.cli.use:tag",

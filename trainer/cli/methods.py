@@ -12,7 +12,7 @@ from trainer.cli.options import make_config, run_options
 from trainer.compute import open_compute
 from trainer.config import Method
 from trainer.experiment import train_run
-from trainer.roles import open_roles
+from trainer.roles import open_roles, with_unlabelled
 
 
 def _train(method: Method, values: dict[str, Any]) -> None:
@@ -21,6 +21,8 @@ def _train(method: Method, values: dict[str, Any]) -> None:
     if values["resume"] and not (out / "config.json").is_file():
         raise UsageError(f"--resume: expected a run in {out}, found none")
     roles = open_roles(values["shards"], values["sets"])
+    if unlabelled := values.get("unlabelled_shards"):
+        roles = with_unlabelled(roles, unlabelled)
     with open_compute(system) as compute:
         train_run(
             config,
@@ -30,6 +32,7 @@ def _train(method: Method, values: dict[str, Any]) -> None:
             encoder_from=values["encoder_from"],
             init=values.get("init"),
             only_stage=values.get("stage"),
+            teacher=values.get("teacher"),
             overwrite=values["overwrite"],
         )
         if compute.world.is_main:
@@ -97,3 +100,14 @@ def consistency(**values: Any) -> None:
 def robust(**values: Any) -> None:
     """Train the recipe that we recommend (docs/decisions/0006-robust.md)."""
     _train("robust", values)
+
+
+@click.command("noisy-student")
+@run_options("noisy-student")
+def noisy_student(**values: Any) -> None:
+    """Train a student on tags and on a teacher's answers to unlabelled audio.
+
+    The teacher hears that audio clean, the student noisy and strongly augmented. The options of
+    the model are the student's.
+    """
+    _train("noisy-student", values)

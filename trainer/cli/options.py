@@ -26,6 +26,7 @@ from trainer.config import (
     Method,
     ModelConfig,
     SnrConfig,
+    StudentConfig,
     SystemConfig,
     TagConfig,
     TrainConfig,
@@ -41,6 +42,7 @@ SECTIONS: Final[dict[str, tuple[type, str]]] = {
     "encoder": (EncoderConfig, "encoder"),
     "domain": (DomainConfig, "classifier"),
     "tagger": (TagConfig, ""),
+    "student": (StudentConfig, ""),
     "system": (SystemConfig, ""),
 }
 """Config section: its class, and what its options begin with."""
@@ -52,30 +54,35 @@ NAMES: Final[dict[tuple[str, str], str]] = {
     ("snr", "e2h_db_per_epoch"): "--e2h",
     ("snr", "e2h_mode"): "--e2h-mode",
     ("tagger", "labelled_noise"): "--labelled-noise/--no-labelled-noise",
+    ("student", "teacher_cache"): "--teacher-cache/--no-teacher-cache",
     ("encoder", "augment"): "--augment/--no-augment",
     ("encoder", "cross_domain"): "--cross-domain/--same-domain",
 }
 
 
 _PAIRED: Final = ("consistency", "robust")
+_DRAWING: Final = ("dat", "supervised", "labelled-noise", *_PAIRED, "noisy-student")
 _ADVERSARY: Final = (
     "lambda_dom", "alpha", "gamma", "freeze", "domain_loss", "refresh_every", "refresh_steps",
 )  # fmt: skip
 USED_BY: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     **{("domain", field.name): ("dat",) for field in fields(DomainConfig)},
     **{("tagger", name): ("dat",) for name in _ADVERSARY},
+    **{("student", field.name): ("noisy-student",) for field in fields(StudentConfig)},
     ("tagger", "consistency"): ("dat", *_PAIRED),
     ("tagger", "consistency_weight"): ("dat", *_PAIRED),
     ("tagger", "labelled_noise"): ("dat", *_PAIRED),
     ("tagger", "pairs"): _PAIRED,
-    ("snr", "e2h_db_per_epoch"): ("dat", "supervised", "labelled-noise", *_PAIRED),
-    ("snr", "e2h_mode"): ("dat", "supervised", "labelled-noise", *_PAIRED),
+    ("snr", "e2h_db_per_epoch"): _DRAWING,
+    ("snr", "e2h_mode"): _DRAWING,
 }
 """Methods that use a field; all of them use one that is not here."""
 
 _POSITIVE: Final = click.FloatRange(0, min_open=True)
 RANGES: Final[dict[str, click.IntRange | click.FloatRange]] = {
+    "chunk_s": click.FloatRange(0, 60),
     "width": click.FloatRange(0, 16, min_open=True),
+    "attention_dim": click.IntRange(8, 4_096),
     "level_dbfs": click.FloatRange(-90, 0),
     "epochs": click.IntRange(1),
     "batch_size": click.IntRange(1),
@@ -89,11 +96,14 @@ RANGES: Final[dict[str, click.IntRange | click.FloatRange]] = {
     "consistency_weight": click.FloatRange(0),
     "e2h_db_per_epoch": click.FloatRange(0),
     "dropout": click.FloatRange(0, 1, max_open=True),
+    "rounds": click.IntRange(1, 100),
+    "pseudo_weight": click.FloatRange(0),
     "refresh_every": click.IntRange(0),
     "refresh_steps": click.IntRange(1),
     "valid_limit": click.IntRange(0),
     "workers": click.IntRange(0),
     "threads": click.IntRange(0),
+    "shard_cache_gb": _POSITIVE,
 }
 """Legal values by field, or by section and field."""
 
@@ -200,6 +210,11 @@ def run_options(*methods: Method) -> Callable[[Command], Command]:
         ]
     if "dat" in methods:
         options.append(click.option("--extra-target", is_flag=True, help="Also take the unlabelled targets of the set extra-target (the paper's b)."))
+    if methods == ("noisy-student",):
+        options += [
+            click.option("--teacher", type=click.Path(path_type=Path), metavar="RUN", help="Finished run (or checkpoint) that teaches, with its own backbone and size; else a baseline is trained in RUN/teacher."),
+            click.option("--unlabelled-shards", metavar="SET|SUITE", help="Learn from the teacher's answers on this set (of a suite: its extra-target) instead of the target half; real recordings too."),
+        ]
     options += _config_options(methods)
 
     def add(command: Command) -> Command:
@@ -219,6 +234,7 @@ def _load_config(ctx: click.Context, _: click.Parameter, value: str | None) -> N
     if value is None:
         return
     elsewhere = {"stage", "init", "encoder", "seed", "resume", "extra-target"}
+    elsewhere |= {"teacher", "unlabelled-shards"}
     for section, (config_class, _prefix) in SECTIONS.items():
         for field in fields(config_class):
             elsewhere.add(option_name(section, field.name).partition("/")[0].lstrip("-"))

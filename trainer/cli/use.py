@@ -61,7 +61,7 @@ def tag(
 ) -> None:
     """Print the tags of audio files of any length and rate.
 
-    A file's score is the mean over its whole chunks of 2.7 s. Files that cannot be read are named,
+    A file's score is the mean over its whole chunks, of 2.7 s each for samplecnn. Files that cannot be read are named,
     the others are tagged; exit status 1 where there was one.
     """
     tagger = load_tagger(checkpoint)

@@ -6,6 +6,7 @@ there, decode and hold the samples of the sidecar: scores over a set with a gap 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from manifests.errors import ManifestError, UsageError
 from manifests.keys import member_names
-from manifests.rows import CHUNK_SAMPLES
+from manifests.rows import CHUNK_SAMPLES, SAMPLE_RATE
 from manifests.shardset import ShardSet
 from trainer.data.crops import whole_pcm
 from trainer.data.index import ExampleRef, load_refs, restrict
@@ -74,13 +75,28 @@ def clip_refs(
                 f"{len(absent)} are not in the set, first {absent[0]}; thaw the whole set"
             )
         refs = tuple(ref for ref in refs if ref.key in subset)
+    check_chunks(refs, chunk_samples)
+    return refs
+
+
+def check_chunks(refs: Sequence[ExampleRef], chunk_samples: int) -> None:
+    """Check that every clip holds a chunk.
+
+    Raises:
+        ManifestError: one is shorter.
+    """
     for ref in refs:
         if ref.n_samples < chunk_samples:
             raise ManifestError(
                 f"{ref.shard_url}: {ref.key}: expected at least one chunk of {chunk_samples} "
-                f"samples, got {ref.n_samples}; build the set with longer excerpts"
+                f"samples, got {ref.n_samples}; build the set with longer excerpts "
+                f"(--min-duration-s {duration_s(chunk_samples):g})"
             )
-    return refs
+
+
+def duration_s(n_samples: int) -> float:
+    """Return the shortest duration, in whole ms, that holds so many samples."""
+    return math.ceil(1000 * n_samples / SAMPLE_RATE) / 1000
 
 
 def iter_clips(

@@ -13,12 +13,13 @@ from typing import Final
 
 import numpy as np
 
-from manifests.audio import decode_crop, decode_pcm, pcm_sha256
+from manifests.audio import AudioError, decode_crop, decode_pcm, pcm_sha256
 from manifests.errors import ManifestError
 from manifests.keys import noisy_name
 from manifests.signal import Pcm, relevel
 from trainer.data.draws import ExampleDraw
 from trainer.data.index import ExampleRef
+from trainer.data.member_file import MemberFile
 from trainer.data.rungs import (
     SnrOver,
     Waveform,
@@ -48,13 +49,16 @@ class ExampleViews:
 
 
 def cut_views(
-    draw: ExampleDraw, members: Mapping[str, bytes], crop_samples: int, snr_over: SnrOver
+    draw: ExampleDraw,
+    members: Mapping[str, bytes | MemberFile],
+    crop_samples: int,
+    snr_over: SnrOver,
 ) -> ExampleViews:
     """Decode and mix the views of an example.
 
     Args:
         draw: what is heard.
-        members: content of each member in ``draw.members``.
+        members: content of each member in ``draw.members``, or a file that holds it.
         crop_samples: length of a crop.
         snr_over: whether the SNR is that of the whole clip, or that of the crop as heard.
 
@@ -74,7 +78,9 @@ def cut_views(
 class _Crops:
     """The crops of an example's members, each decoded once."""
 
-    def __init__(self, draw: ExampleDraw, members: Mapping[str, bytes], crop_samples: int) -> None:
+    def __init__(
+        self, draw: ExampleDraw, members: Mapping[str, bytes | MemberFile], crop_samples: int
+    ) -> None:
         self._draw, self._members, self._crop_samples = draw, members, crop_samples
         self._decoded: dict[tuple[str, int], Waveform] = {}
 
@@ -83,17 +89,21 @@ class _Crops:
         if (member, start) not in self._decoded:
             data = self._members[member]
             pcm = crop_pcm(self._draw.ref, member, data, start, self._crop_samples)
-            self._decoded[member, start] = pcm.astype(np.float32) * _SCALE
+            waveform: Waveform = pcm.astype(np.float32)
+            waveform *= _SCALE
+            self._decoded[member, start] = waveform
         return self._decoded[member, start]
 
 
-def crop_pcm(ref: ExampleRef, member: str, data: bytes, start: int, n_samples: int) -> Pcm:
+def crop_pcm(
+    ref: ExampleRef, member: str, data: bytes | MemberFile, start: int, n_samples: int
+) -> Pcm:
     """Decode part of a member.
 
     Args:
         ref: the example.
         member: name of the member.
-        data: its content.
+        data: its content, or a file that holds it.
         start: first sample.
         n_samples: how many.
 
@@ -104,9 +114,16 @@ def crop_pcm(ref: ExampleRef, member: str, data: bytes, start: int, n_samples: i
         ManifestError: it does not decode, or a WAV's samples are not those of the sidecar.
     """
     name = f"{ref.shard_url}: {ref.file_name(member)}"
-    if ref.codec != "wav":
+    if isinstance(data, bytes):
+        if ref.codec != "wav":
+            return decode_crop(data, name, start, n_samples)
+        return whole_pcm(ref, member, data)[start : start + n_samples]
+    try:
         return decode_crop(data, name, start, n_samples)
-    return whole_pcm(ref, member, data)[start : start + n_samples]
+    except AudioError as error:
+        if data.error is None:
+            raise
+        raise ManifestError(f"{name}: cannot be read: {data.error}") from error
 
 
 def whole_pcm(ref: ExampleRef, member: str, data: bytes) -> Pcm:

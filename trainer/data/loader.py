@@ -22,6 +22,7 @@ from trainer.data.batches import Batch
 from trainer.data.part import Part, check_parts
 from trainer.data.plan import BatchPlan, LeftOver
 from trainer.data.rungs import SnrOver
+from trainer.data.shard_cache import ShardCacheConfig
 from trainer.data.snr import ConstantSnr, SnrAt, SnrDraw, SnrRange
 from trainer.data.stream import BatchStream, Failure, Source
 
@@ -47,6 +48,7 @@ class LoaderConfig:
         worker_start: how workers are started; ``forkserver`` is safe beside CUDA and threads. It
             and ``spawn`` import the main script again, which must guard its work with
             ``if __name__ == "__main__"``.
+        cache: local folder for shards of object stores; None reads byte ranges alone.
     """
 
     batch_size: int = 48
@@ -59,6 +61,7 @@ class LoaderConfig:
     prefetch: int = 2
     pin_memory: bool = False
     worker_start: WorkerStart = "forkserver"
+    cache: ShardCacheConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,7 @@ class Loader:
             places={tag: place for place, tag in enumerate(vocabulary)}
             if parts[0].reading.tags
             else None,
+            cache=config.cache,
         )
 
     @property

@@ -111,11 +111,17 @@ def _too_few(
     )
     ways = []
     if largest:
-        ways.append(f"a batch size of {largest} or less on {world_size} rank(s)")
-    if ranks:
-        ways.append(f"batch size {batch_size} on {ranks} rank(s) or fewer")
+        ways.append(f"a batch size of {largest} or less{_on(world_size)}")
+    if ranks and ranks < world_size:
+        where = f"{_on(ranks)} or fewer" if ranks > 1 else " in one process"
+        ways.append(f"batch size {batch_size}{where}")
     return (
         f"{name}: expected at least {batch_size * world_size} examples for one batch of "
-        f"{batch_size} different songs on each of {world_size} rank(s), got {n_examples} "
-        f"examples of {n_songs} songs; {' or '.join(ways) or 'a larger set'} would work"
+        f"{batch_size} different songs{_on(world_size)}, got {n_examples} examples of {n_songs} "
+        f"songs; {' or '.join(ways) or 'a larger set'} would work"
     )
+
+
+def _on(world_size: int) -> str:
+    """Return where a batch is needed; who started one process has never heard of ranks."""
+    return f" on each of {world_size} processes" if world_size > 1 else ""

@@ -69,7 +69,7 @@ class Reading:
 
 
 LABELLED_CLEAN: Final = Reading((View.CLEAN,), tags=True)
-"""Source half of baseline, dat, adabn and supervised; target half of full-clean."""
+"""Source half of baseline, dat, adabn, supervised and noisy-student; target half of full-clean."""
 
 LABELLED_NOISY: Final = Reading((View.NOISY,), tags=True, relevel="rungs")
 """Target half of supervised: it opens no clean member either."""
@@ -81,16 +81,26 @@ LABELLED_PAIR: Final = Reading((View.CLEAN, View.NOISY), tags=True)
 """Source half of consistency: clean and noisy of the same crop."""
 
 UNLABELLED_PAIR: Final = Reading((View.CLEAN, View.NOISY))
-"""Target half of consistency with ``--pairs all``, and the cross-domain pairs of stage 1."""
+"""Target half of consistency with ``--pairs all`` and of noisy-student (clean for the teacher,
+noisy for the student), and the cross-domain pairs of stage 1."""
 
 UNLABELLED_NOISY: Final = Reading((View.NOISY,), relevel="rungs")
 """Target half of dat and adabn: tags never read, clean never opened."""
 
+STUDENT_LABELLED: Final = Reading((View.NOISY,), tags=True)
+"""Source half of noisy-student where labelled examples are heard as the student hears the others:
+unlike ``LABELLED_NOISY``, the clean member may be an ingredient."""
+
+STUDENT_NOISY: Final = Reading((View.NOISY,))
+"""Target half of noisy-student where the teacher's predictions on clean are there already: the
+clean member is an ingredient, not heard."""
+
 UNLABELLED_CLEAN: Final = Reading((View.CLEAN,))
-"""Source half of stage 2, which learns the domain alone."""
+"""Source half of stage 2, which learns the domain alone; target half of noisy-student where the
+student hears augmented clean audio."""
 
 UNLABELLED_RECORDING: Final = Reading((View.RECORDING,))
-"""Extra target examples from real recordings."""
+"""Extra target or unlabelled examples from real recordings."""
 
 CONTRASTIVE_CLEAN: Final = Reading((View.CLEAN, View.CLEAN), same_crop=False)
 """Source songs of stage 1: two crops of one excerpt."""

@@ -49,7 +49,10 @@ def mix_from_rungs(
     if gain_a == gain_b:
         raise UsageError(f"rungs: expected two different SNRs, got {a_db:g} dB twice")
     weight = np.float32((amplitude(-target_db) - gain_b) / (gain_a - gain_b))
-    return noisy_b + (noisy_a - noisy_b) * weight
+    mix: Waveform = noisy_a - noisy_b
+    mix *= weight
+    mix += noisy_b
+    return mix
 
 
 def parts_from_rungs(

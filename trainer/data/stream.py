@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import webdataset as wds
 from torch.utils.data import IterableDataset, get_worker_info
@@ -22,11 +22,16 @@ from trainer.data.batches import Batch, collate
 from trainer.data.crops import ExampleViews, cut_views
 from trainer.data.draws import ExampleDraw, draw_example
 from trainer.data.index import ExampleRef
+from trainer.data.member_file import MemberFile
 from trainer.data.members import ShardReader
 from trainer.data.part import Part
 from trainer.data.plan import BatchPlan
 from trainer.data.rungs import SnrOver
+from trainer.data.shard_cache import ShardCacheConfig
 from trainer.data.snr import SnrAt, SnrDraw
+
+Members: TypeAlias = Mapping[str, bytes | MemberFile]
+"""Contents by name, or files that hold them."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,8 @@ class Failure:
 class Source:
     """What a stream is made of: the parts, their batches, and how examples are cut.
 
-    ``places`` are the columns of the tags, None where tags are not read.
+    ``places`` are the columns of the tags, None where tags are not read; ``cache`` is where shards
+    of object stores are kept.
     """
 
     parts: tuple[Part, ...]
@@ -54,6 +60,7 @@ class Source:
     snr_over: SnrOver
     snr_draw: SnrDraw
     places: Mapping[str, int] | None
+    cache: ShardCacheConfig | None = None
 
     @property
     def is_local(self) -> bool:
@@ -84,7 +91,7 @@ class BatchStream(IterableDataset[Any]):
         number, n_workers = (worker.id, worker.num_workers) if worker else (0, 1)
         steps = range(self.first_step + number, self.first_step + self.n_steps, n_workers)
         try:
-            with ShardReader() as reader:
+            with ShardReader(self.source.cache) as reader:
                 yield from _pipeline(self.source, steps, self.snr_at, reader)
         except ManifestError as error:
             if worker is None:
@@ -99,11 +106,13 @@ def _pipeline(source: Source, steps: range, snr_at: SnrAt, reader: ShardReader) 
     def draws() -> Iterator[ExampleDraw]:
         return itertools.chain.from_iterable(_draws(source, step, snr_at) for step in steps)
 
-    def read(group: list[ExampleDraw]) -> list[tuple[ExampleDraw, dict[str, bytes]]]:
+    def read(group: list[ExampleDraw]) -> list[tuple[ExampleDraw, Members]]:
+        if len(group) == 1:
+            return [(group[0], reader.open(group[0].ref, group[0].members))]
         contents = reader.read([(draw.ref, draw.members) for draw in group])
         return list(zip(group, contents, strict=True))
 
-    def cut(item: tuple[ExampleDraw, dict[str, bytes]]) -> ExampleViews:
+    def cut(item: tuple[ExampleDraw, Members]) -> ExampleViews:
         return cut_views(*item, source.crop_samples, source.snr_over)
 
     def batch(examples: list[ExampleViews]) -> Batch:

@@ -10,12 +10,12 @@ import torch
 
 from manifests.errors import UsageError
 from manifests.shardset import load_set
+from manifests.subset import load_subset
 from trainer.evaluation.domain_probe import Probe
 from trainer.evaluation.evaluate import EVALUATION_FOLDER, EvaluationSet, evaluate_run
 from trainer.evaluation.figures import Evaluation, MetricDefinition
 from trainer.evaluation.run_label import run_folder, run_label
 from trainer.evaluation.set_clips import evaluation_set
-from trainer.evaluation.subset import load_subset
 from trainer.tagger import Tagger, load_tagger, random_tagger
 
 
@@ -123,6 +123,7 @@ def _open_sets(
             tagger.tags,
             recipe_id=request.recipe_id,
             subset=subset,
+            chunk_samples=tagger.encoder.chunk_samples,
             n_workers=n_workers,
         )
         for request in requests

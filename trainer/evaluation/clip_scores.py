@@ -1,8 +1,8 @@
 """Score whole clips: mean of sigmoids over all whole chunks, per member, clip by clip.
 
 CLMR's protocol (``clmr/evaluation.py``, METHOD.md 2.5): consecutive chunks without overlap, the
-tail that fills no chunk dropped (ten chunks of 2.678 s for 29.1 s), sigmoid per chunk, mean of the
-*probabilities*. The clip's embedding is the mean of its chunks' embeddings.
+tail that fills no chunk dropped (ten of SampleCNN's chunks of 2.678 s for 29.1 s), sigmoid per
+chunk, mean of the *probabilities*. The clip's embedding is the mean of its chunks' embeddings.
 """
 
 from __future__ import annotations

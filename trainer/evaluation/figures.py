@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from manifests.rows import CHUNK_SAMPLES
 from trainer.bootstrap import LEVEL, N_DRAWS, Figure
 from trainer.evaluation.consistency import Consistency
 from trainer.metrics import TagMetrics
@@ -19,12 +20,16 @@ class RunLabel:
         seed: seed of the run.
         config_sha256: SHA-256 over the run's config without the seed: runs that share it differ
             by the seed alone.
+        backbone: network of the encoder.
+        chunk_samples: samples of one of its inputs, at 22,050 Hz.
     """
 
     name: str
     method: str
     seed: int
     config_sha256: str
+    backbone: str = "samplecnn"
+    chunk_samples: int = CHUNK_SAMPLES
 
 
 @dataclass(frozen=True)

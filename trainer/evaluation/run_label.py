@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from manifests.canonical import canonical_json, sha256_text
+from trainer.config import as_first_written
 from trainer.evaluation.figures import RunLabel
 from trainer.runs.folder import CONFIG, read_config
 from trainer.tagger import Tagger
@@ -23,10 +24,18 @@ def run_label(path: Path, tagger: Tagger) -> RunLabel:
     """
     card = tagger.card
     method, seed = str(card["method"]), int(card.get("seed", 0))
-    config = {**_config(path), "trained_on": card.get("trained_on"), "model": card["model"]}
+    config = {**_config(path), "trained_on": card.get("trained_on")}
+    config["model"] = as_first_written(card["model"])
     config["method"] = method  # a random encoder carries the config of the run that it is like
     config.pop("seed", None)
-    return RunLabel(tagger.name, method, seed, sha256_text(canonical_json(config)))
+    return RunLabel(
+        tagger.name,
+        method,
+        seed,
+        sha256_text(canonical_json(config)),
+        tagger.encoder.name,
+        tagger.encoder.chunk_samples,
+    )
 
 
 def run_folder(path: Path) -> Path:

@@ -18,7 +18,8 @@ from manifests import store
 from manifests.canonical import canonical_json
 from manifests.errors import ManifestError
 from manifests.keys import check_file_name
-from manifests.records import row_from_json
+from manifests.records import parse_json, row_from_json
+from manifests.rows import CHUNK_SAMPLES
 from trainer.bootstrap import Figure
 from trainer.evaluation.clip_scores import ScoreTable
 from trainer.evaluation.figures import (
@@ -44,6 +45,12 @@ MAX_DRAWS: Final = 100_000
 
 MAX_NAME: Final = 200
 """Longest name of a run, method or tag; they are printed."""
+
+ADDED_TO_RUN: Final[dict[str, object]] = {
+    "backbone": "samplecnn",
+    "chunk_samples": CHUNK_SAMPLES,
+}
+"""Fields of the run that came with the backbones, and what runs before them had."""
 
 TOLERANCE: Final = 1e-9
 """Between stored figures and those of the table: scikit-learn versions sum in other orders."""
@@ -162,14 +169,14 @@ def _load_row(url: str) -> ScoreFile:
     if size is not None and size > MAX_BYTES:
         raise ManifestError(f"{url}: expected at most {MAX_BYTES} bytes, got {size}")
     data = store.read_bytes(url)
-    row = row_from_json(data, ScoreFile, url)
+    row, spelling = _parse(data, url)
     if row.format_version != FORMAT_VERSION:
         raise ManifestError(
             f"{url}: expected score file version {FORMAT_VERSION}, got {row.format_version}; "
             "evaluate again"
         )
     check_file_name(row.set.name)
-    for name in (row.run.name, row.run.method, *row.tags):
+    for name in (row.run.name, row.run.method, row.run.backbone, *row.tags):
         if not name.isprintable() or not 0 < len(name) <= MAX_NAME:
             raise ManifestError(
                 f"{url}: expected printable names of 1 to {MAX_NAME} characters, got {name!r:.80}"
@@ -179,12 +186,29 @@ def _load_row(url: str) -> ScoreFile:
             f"{url}: expected 1 to {MAX_DRAWS} draws and a level between 0 and 1, got "
             f"{row.metric.n_draws} and {row.metric.level}"
         )
-    if canonical_json(row).encode() != data:
+    if spelling.encode() != data:
         raise ManifestError(
             f"{url}: expected canonical JSON, got another spelling of it; the file was edited, "
             "fetch it again"
         )
     return row
+
+
+def _parse(data: bytes, url: str) -> tuple[ScoreFile, str]:
+    """Return a score file and its canonical spelling.
+
+    Files that were written before there were backbones lack two fields; they stay as they are.
+    """
+    record = parse_json(data, url)
+    run = record.get("run") if isinstance(record, dict) else None
+    if not isinstance(run, dict) or run.keys() & ADDED_TO_RUN.keys():
+        row = row_from_json(data, ScoreFile, url)
+        return row, canonical_json(row)
+    row = row_from_json(canonical_json(record | {"run": run | ADDED_TO_RUN}), ScoreFile, url)
+    said = parse_json(canonical_json(row), url)
+    for name in ADDED_TO_RUN:
+        del said["run"][name]
+    return row, canonical_json(said)
 
 
 def _check_figures(url: str, row: ScoreFile, scores: ScoreTable) -> None:

@@ -9,12 +9,12 @@ from manifests.errors import ManifestError
 from manifests.keys import AUDIO, CLEAN, noisy_name
 from manifests.rows import CHUNK_SAMPLES
 from manifests.shardset import SetIndex, ShardSet
+from manifests.subset import Subset
 from trainer.bootstrap import artist_clusters
 from trainer.data import EvalClip, clip_refs, iter_clips
 from trainer.evaluation.clip_scores import Clip
 from trainer.evaluation.evaluate import EvaluationSet
 from trainer.evaluation.figures import SetLabel
-from trainer.evaluation.subset import Subset
 
 
 def evaluation_set(

@@ -21,14 +21,15 @@ values each):
 from __future__ import annotations
 
 import itertools
-from typing import Final, Literal, cast, get_args
+from typing import ClassVar, Final, Literal, cast, get_args
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from manifests.errors import ManifestError, UsageError
-from manifests.rows import CHUNK_SAMPLES, SAMPLE_RATE
+from manifests.errors import UsageError
+from manifests.rows import CHUNK_SAMPLES
+from trainer.models.backbone import Backbone, scaled
 
 Layout = Literal["conv1d", "conv2d"]
 
@@ -42,7 +43,7 @@ LAST_CHANNELS: Final = 512
 """Output channels of the unpooled last layer at width 1: the size of h."""
 
 
-class SampleCNN(nn.Module):
+class SampleCNN(Backbone):
     """Encoder from a chunk of audio to an embedding h; 2,368,512 parameters at width 1.
 
     Initialised as PyTorch does by default, as CLMR is.
@@ -52,25 +53,26 @@ class SampleCNN(nn.Module):
         last_kernel: kernel of the last convolution: 3 as in CLMR's code, 1 as in the thesis'
             Table 3.1.
         layout: ``conv2d`` (fast) or ``conv1d`` (plain); same parameters, same state dict.
-
-    Attributes:
-        n_features: size of h, 512 × width.
-        chunk_samples: samples of one input, 59,049.
-        sample_rate: sample rate of the input, Hz.
+        chunk_samples: 59,049 or None: the layers fit no other length.
 
     Raises:
-        UsageError: for a width not above 0, another kernel or another layout.
+        UsageError: for a width not above 0, another kernel, layout or length.
     """
 
-    chunk_samples: Final = CHUNK_SAMPLES
-    sample_rate: Final = SAMPLE_RATE
+    name: ClassVar[str] = "samplecnn"
+    default_chunk: ClassVar[int] = CHUNK_SAMPLES
+    shortest_chunk: ClassVar[int] = CHUNK_SAMPLES
+    longest_chunk: ClassVar[int] = CHUNK_SAMPLES
 
     def __init__(
-        self, width: float = 1.0, last_kernel: int = KERNEL, *, layout: Layout = "conv2d"
+        self,
+        width: float = 1.0,
+        last_kernel: int = KERNEL,
+        *,
+        layout: Layout = "conv2d",
+        chunk_samples: int | None = None,
     ) -> None:
-        super().__init__()
-        if not width > 0:
-            raise UsageError(f"width: expected a factor above 0, got {width}; 1 is the full size")
+        super().__init__(chunk_samples)
         if last_kernel not in (1, KERNEL):
             raise UsageError(
                 f"last_kernel: expected 1 (thesis) or 3 (CLMR), got {last_kernel}; use one of them"
@@ -80,8 +82,8 @@ class SampleCNN(nn.Module):
                 f"layout: expected one of {', '.join(get_args(Layout))}, got {layout}; "
                 "use one of them"
             )
-        channels = [max(1, round(width * size)) for size in BLOCK_CHANNELS]
-        self.n_features = max(1, round(width * LAST_CHANNELS))
+        channels = [scaled(size, width) for size in BLOCK_CHANNELS]
+        self.n_features = scaled(LAST_CHANNELS, width)
         self.layout = layout
         self.first = _Block(1, channels[0], stride=KERNEL)
         self.pooled = nn.ModuleList(
@@ -103,11 +105,7 @@ class SampleCNN(nn.Module):
         Raises:
             ManifestError: if the audio has another shape.
         """
-        if audio.ndim != 3 or audio.shape[1:] != (1, self.chunk_samples):
-            raise ManifestError(
-                f"audio: expected shape (batch, 1, {self.chunk_samples}), got "
-                f"{tuple(audio.shape)}; cut mono chunks of 3**10 samples at {self.sample_rate} Hz"
-            )
+        self.check_audio(audio)
         return self._plain(audio) if self.layout == "conv1d" else self._channels_last(audio)
 
     def _plain(self, audio: torch.Tensor) -> torch.Tensor:

@@ -171,12 +171,19 @@ def average_buffers(modules: Iterable[nn.Module], world: World) -> None:
     Each rank gathers those of its own batches. Call it on all ranks before validation and before
     a checkpoint, which rank 0 writes for all: only then a resumed run equals one that went on.
     Integer buffers (counts of batches) agree by themselves. Leave frozen networks out: a mean of
-    three equal numbers may differ from them in the last bit.
+    three equal numbers may differ from them in the last bit. Constants such as a mel front end's
+    filters are left out for the same reason.
     """
     if world.size == 1:
         return
     for module in modules:
-        floats = [buffer for buffer in module.buffers() if buffer.is_floating_point()]
+        floats = [
+            buffer
+            for part in module.modules()
+            if isinstance(part, nn.modules.batchnorm._BatchNorm)
+            for buffer in part.buffers(recurse=False)
+            if buffer.is_floating_point()
+        ]
         if floats:
             _average(floats, world)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from manifests.errors import UsageError
 from trainer.runs.folder import RunFolder
+from trainer.runs.writing import written_to
 
 
 @contextlib.contextmanager
@@ -16,8 +17,11 @@ def locked(run: RunFolder) -> Iterator[None]:
 
     Raises:
         UsageError: another process trains there.
+        ManifestError: the folder cannot be written.
     """
-    with (run.path / ".lock").open("w") as file:
+    with written_to(run.path):
+        file = (run.path / ".lock").open("w")
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
@@ -15,6 +16,7 @@ from manifests import store
 from manifests.canonical import canonical_json
 from manifests.errors import ManifestError
 from trainer.runs.folder import RunFolder
+from trainer.runs.writing import written_to
 
 STAGE: Final = "stage"
 STEP: Final = "step"
@@ -33,21 +35,28 @@ class MetricsLog:
         run: the run's folder.
         stage: name of the stage; TensorBoard keeps each in a folder of its own.
         step: steps done at the checkpoint that the run goes on from, 0 for a new one.
+
+    Raises:
+        ManifestError: the run's folder cannot be written, or the log is damaged.
     """
 
     def __init__(self, run: RunFolder, stage: str, *, step: int = 0) -> None:
-        self.stage = stage
+        self.stage, self.path = stage, run.metrics
         rewind(run.metrics, stage, step)
-        self._file = run.metrics.open("a", encoding="utf-8")
         folder = run.tensorboard / stage
         purge = step + 1 if folder.is_dir() else None
-        self._writer: Any = SummaryWriter(str(folder), purge_step=purge)
+        with written_to(run.path), contextlib.ExitStack() as opened:
+            self._file = opened.enter_context(run.metrics.open("a", encoding="utf-8"))
+            self._writer: Any = SummaryWriter(str(folder), purge_step=purge)
+            opened.pop_all()
 
     def __enter__(self) -> MetricsLog:
         return self
 
-    def __exit__(self, *_error: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
+        # Of two errors the first is told: what could not be written cannot be closed either.
+        with written_to(self.path) if kind is None else contextlib.suppress(OSError):
+            self.close()
 
     def write(self, step: int, figures: Mapping[str, float]) -> None:
         """Write one record.
@@ -57,21 +66,27 @@ class MetricsLog:
             figures: by name, e.g. ``train/loss``, ``train/domain_accuracy``,
                 ``train/lambda_alpha``, ``valid/auc_snr_0``, ``train/examples_per_s``. One that is
                 not finite is written as null, and warned of.
+
+        Raises:
+            ManifestError: the disk is full.
         """
         broken = sorted(name for name, value in figures.items() if not math.isfinite(value))
         if broken:
             logger.warning("%s step %d: not finite: %s", self.stage, step, ", ".join(broken))
         record = {name: None if name in broken else value for name, value in figures.items()}
         line = canonical_json(record | {STAGE: self.stage, STEP: step})
-        self._file.write(f"{line}\n")
-        self._file.flush()
-        for name, value in figures.items():
-            self._writer.add_scalar(name, value, step)
+        with written_to(self.path):
+            self._file.write(f"{line}\n")
+            self._file.flush()
+            for name, value in figures.items():
+                self._writer.add_scalar(name, value, step)
 
     def close(self) -> None:
         """Close both files."""
-        self._file.close()
-        self._writer.close()
+        try:
+            self._file.close()
+        finally:
+            self._writer.close()
 
 
 def rewind(path: Path, stage: str, step: int) -> None:

@@ -1,0 +1,46 @@
+"""How object stores are asked: time-outs and retries that end in a message, never in a hang.
+
+s3fs repeats a failed request, inside each of which botocore repeats it again, and reads are wrapped
+twice: by their defaults a server that accepts connections and never answers is waited for half an
+hour and more. Here botocore repeats (it knows what may pass: 500, 502, 503, 504, throttling,
+connections refused or dropped), with growing pauses, and s3fs only what breaks off within a body.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Final
+
+import fsspec
+
+CONNECT_TIMEOUT_S: Final = 5.0
+READ_TIMEOUT_S: Final = 15.0
+TRIES: Final = 6
+"""Of a request. Pauses of 0.5, 1, 2, 4 and 8 s on average bridge an outage of a quarter minute."""
+BODY_TRIES: Final = 2
+"""Of a body; s3fs nests them, so a silent server costs at most 4 x 6 x 15 s and the pauses."""
+S3_SCHEMES: Final = ("s3", "s3a")
+
+
+def client_options(scheme: str) -> dict[str, Any]:
+    """Return what a file system of this scheme is made with.
+
+    What the user set wins: ``FSSPEC_S3='{"config_kwargs": {"read_timeout": 60}}'`` or a file of
+    fsspec's configuration, and ``AWS_MAX_ATTEMPTS`` and ``AWS_RETRY_MODE``.
+    """
+    if scheme not in S3_SCHEMES:
+        return {}
+    config: dict[str, Any] = {
+        "connect_timeout": CONNECT_TIMEOUT_S,
+        "read_timeout": READ_TIMEOUT_S,
+    }
+    if not {"AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE"} & os.environ.keys():
+        config["retries"] = {"mode": "standard", "total_max_attempts": TRIES}
+    given = fsspec.config.conf.get("s3", {}).get("config_kwargs", {})
+    return {"config_kwargs": {**config, **given}}
+
+
+def limit_tries(file_system: Any, scheme: str) -> None:
+    """Set how often s3fs itself repeats; it takes no argument for that."""
+    if scheme in S3_SCHEMES:
+        file_system.retries = BODY_TRIES

@@ -1,0 +1,264 @@
+"""A dask cluster of separate programs on this machine, and what can happen to it during a build."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tiny_corpora import Corpora, MakePlan, Roots, set_hashes
+
+from manifests.errors import ManifestError
+from pipeline import dask_engine
+from pipeline.engine import run_tasks
+from pipeline.stages.build import build_set
+
+PREP = Path(sys.executable).parent / "prep"
+DEADLINE_S = 600.0
+Program = subprocess.Popen[bytes]
+SLOW = """
+import time
+import pipeline.shard_task as shard_task
+from pipeline.render import render
+def slow(*arguments):
+    time.sleep({seconds})
+    return render(*arguments)
+shard_task.render = slow
+"""
+"""For ``dask worker --preload``: shards that take their time, so that a build can be disturbed."""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5.0).close()
+    except OSError:
+        return False
+    return True
+
+
+class Cluster:
+    """A scheduler and workers, each a program of its own, as an administrator starts them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.port, self.programs = folder, free_port(), list[Program]()
+        self.address = f"tcp://127.0.0.1:{self.port}"
+        self.scheduler = self.start_scheduler()
+
+    def start(self, *arguments: str) -> Program:
+        environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "20s",
+            "DASK_TEMPORARY_DIRECTORY": str(self.folder),
+        }
+        log = (self.folder / f"{len(self.programs)}.log").open("wb")
+        with log:
+            program = subprocess.Popen(
+                [sys.executable, "-m", "dask", *arguments, "--no-dashboard"],
+                env=environment, cwd=self.folder, stdout=log, stderr=log,
+            )  # fmt: skip
+        self.programs.append(program)
+        return program
+
+    def start_scheduler(self) -> Program:
+        return self.start("scheduler", "--port", str(self.port), "--host", "127.0.0.1")
+
+    def start_worker(self, slow_s: float = 0.0) -> Program:
+        preload = self.folder / f"slow_{slow_s * 1000:.0f}_ms.py"
+        preload.write_text(SLOW.format(seconds=slow_s))
+        return self.start(
+            "worker", self.address, "--nworkers", "1", "--nthreads", "1", "--no-nanny",
+            "--preload", str(preload),
+        )  # fmt: skip
+
+    def wait_for_workers(self, n_workers: int) -> None:
+        import distributed
+
+        deadline = time.monotonic() + DEADLINE_S
+        while not listens(self.port):
+            assert time.monotonic() < deadline, "the scheduler did not start"
+            time.sleep(0.2)
+        with distributed.Client(self.address, timeout=DEADLINE_S) as client:
+            while len(client.nthreads()) < n_workers:
+                assert time.monotonic() < deadline, f"fewer than {n_workers} workers came"
+                ended = [p.args for p in self.programs[1:] if p.poll() not in (None, -9)]
+                assert not ended, f"{ended}: see the logs in {self.folder}"
+                time.sleep(0.2)
+
+    def end(self) -> None:
+        for program in self.programs:
+            with contextlib.suppress(ProcessLookupError):
+                program.send_signal(signal.SIGCONT)
+            program.kill()
+            program.wait()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    pytest.importorskip("distributed")
+    folder = tmp_path / "cluster"
+    folder.mkdir()
+    found = Cluster(folder)
+    yield found
+    found.end()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    make_plan: MakePlan, roots: Roots, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
+    out = tmp_path_factory.mktemp("undisturbed") / "set"
+    build_set(make_plan(noises=2, examples_per_shard=1), str(out), roots)
+    return set_hashes(out)
+
+
+Build = Callable[[], Program]
+
+
+@pytest.fixture
+def build(cluster: Cluster, corpora: Corpora, tmp_path: Path, scan_cache: Path) -> Build:
+    """``build()`` starts ``prep build-shards`` on the cluster, into ``tmp_path/set``."""
+    arguments = [
+        "build-shards", "--music", f"folder={corpora.music}", "--noise", f"folder={corpora.noise}",
+        "--noises", "2", "--examples-per-shard", "1", "--engine", "dask",
+        "--scheduler", cluster.address, "--json", "--out", str(tmp_path / "set"),
+    ]  # fmt: skip
+
+    def start() -> Program:
+        environment = {**os.environ, "ROBUST_TAGGER_CACHE": str(scan_cache)}
+        return subprocess.Popen(
+            [str(PREP), *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+
+    return start
+
+
+def wait_for_shards(out: Path, n_shards: int) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while len(list(out.glob("shard-*.json"))) < n_shards:
+        assert time.monotonic() < deadline, f"no {n_shards} shards in {out}"
+        time.sleep(0.02)
+
+
+def resumed(process: Program) -> int:
+    """Wait for the end of a build that succeeds; returns the shards that were already done."""
+    out, said = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0, said.decode()
+    (summary,) = json.loads(out)["sets"]
+    return int(summary["n_resumed"])
+
+
+def refused(process: Program) -> str:
+    """Wait for the end of a build that fails in one line; returns the line."""
+    _, said = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 1, said.decode()
+    assert "Traceback" not in said.decode()
+    return said.decode().strip().splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_a_worker_killed_in_the_middle(
+    cluster: Cluster, build: Build, undisturbed: dict[str, str], tmp_path: Path
+) -> None:
+    """Its shard goes to the other worker: nothing is lost and nothing has to be run again."""
+    victim = cluster.start_worker(1.0)
+    cluster.start_worker(1.0)
+    cluster.wait_for_workers(2)
+    process = build()
+    wait_for_shards(tmp_path / "set", 2)
+    victim.kill()
+    assert resumed(process) <= 1  # a shard may be done whose worker could not say so any more
+    assert set_hashes(tmp_path / "set") == undisturbed
+
+
+@pytest.mark.slow
+def test_a_worker_that_freezes_and_one_that_is_slow(
+    cluster: Cluster, build: Build, undisturbed: dict[str, str], tmp_path: Path
+) -> None:
+    """The frozen one is given up (worker-ttl); what it does when it wakes changes no byte."""
+    frozen = cluster.start_worker(0.5)
+    cluster.start_worker(2.0)
+    cluster.wait_for_workers(2)
+    process = build()
+    wait_for_shards(tmp_path / "set", 2)
+    frozen.send_signal(signal.SIGSTOP)
+    assert resumed(process) <= 1  # a shard may be done whose worker could not say so any more
+    assert set_hashes(tmp_path / "set") == undisturbed
+    frozen.send_signal(signal.SIGCONT)
+    time.sleep(3.0)
+    assert set_hashes(tmp_path / "set") == undisturbed
+
+
+@pytest.mark.slow
+def test_the_scheduler_killed_and_started_again(
+    cluster: Cluster, build: Build, undisturbed: dict[str, str], tmp_path: Path
+) -> None:
+    """One line and status 1; the same command goes on from the shards that are done."""
+    for _ in range(2):
+        cluster.start_worker(1.0)
+    cluster.wait_for_workers(2)
+    process = build()
+    wait_for_shards(tmp_path / "set", 2)
+    cluster.scheduler.kill()
+    cluster.scheduler.wait()
+    line = refused(process)
+    assert "the scheduler or a worker was lost (" in line
+    assert "finished work is kept: run the same command again" in line
+    assert not (tmp_path / "set/index.json").exists()
+    for program in cluster.programs[1:]:  # most have ended by themselves: no scheduler
+        program.kill()
+        program.wait()
+    del cluster.programs[1:]
+    cluster.start_scheduler()
+    cluster.start_worker()
+    cluster.wait_for_workers(1)
+    assert resumed(build()) >= 2
+    assert set_hashes(tmp_path / "set") == undisturbed
+
+
+@pytest.mark.slow
+def test_all_workers_lost_is_a_warning_and_new_ones_are_taken(
+    cluster: Cluster, build: Build, undisturbed: dict[str, str], tmp_path: Path
+) -> None:
+    victim = cluster.start_worker(1.0)
+    cluster.wait_for_workers(1)
+    process = build()
+    wait_for_shards(tmp_path / "set", 1)
+    victim.kill()
+    assert process.stderr is not None
+    said = b""
+    while b"has no workers; waiting up to 10 min" not in said:
+        piece = os.read(process.stderr.fileno(), 4096)
+        assert piece, said.decode()
+        said += piece
+    cluster.start_worker()
+    assert resumed(process) <= 1  # a shard may be done whose worker could not say so any more
+    assert set_hashes(tmp_path / "set") == undisturbed
+
+
+@pytest.mark.slow
+def test_a_cluster_without_workers_ends_in_a_message(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.wait_for_workers(0)  # for the scheduler alone
+    monkeypatch.setattr(dask_engine, "LOOK_EVERY_S", 0.2)
+    monkeypatch.setattr(dask_engine, "NO_WORKERS_S", 1.0)
+    with pytest.raises(ManifestError) as caught:
+        list(run_tasks(abs, [(-1,)], engine="dask", scheduler=cluster.address))
+    assert str(caught.value).startswith(
+        f"--scheduler {cluster.address}: expected workers, got none for 0 min; finished work is"
+    )

@@ -1,0 +1,78 @@
+"""Wrong use of ``prep thaw``, ``freeze`` and ``verify``: one line that says what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from frozen_teams import build, roots, run
+from tiny_corpora import Corpora
+
+
+@pytest.fixture(scope="module")
+def recipe(corpora: Corpora, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("use")
+    build(corpora, root / "set")
+    run("freeze", root / "set", "-o", root / "tiny.v1", "--jobs", 1)
+    return root / "tiny.v1"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--music", "folder=M"), "--noise folder=DIR: expected the folder of folder, got none"),
+        (("--music", "folder=M", "--noise", "musan=N"), "expected the folder of folder"),
+        (("--music", "folder=M", "--noise", "folder=/nowhere"), "no such folder"),
+        (("--music", "folder=M", "--noise", "folder=N", "--music", "mtat=M"), "does not use it"),
+        (("--music", "folder"), "expected NAME=DIR"),
+        (("--music", "folder=M", "--noise", "folder=N", "--table", "x.xls"), ".parquet or .csv"),
+        (("--music", "folder=M", "--noise", "folder=N", "--scheduler", "tcp://x"), "--engine dask"),
+        (("--music", "folder=M", "--noise", "folder=N", "--subset", "/none.json"), "found none"),
+    ],
+)
+def test_wrong_use_is_said_in_a_line(
+    recipe: Path, corpora: Corpora, tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    given = [
+        a.replace("=M", f"={corpora.music}").replace("=N", f"={corpora.noise}") for a in arguments
+    ]
+    code = 1 if "--subset" in arguments else 2
+    done = run("thaw", recipe, *given, "--out", tmp_path / "out", code=code)
+    assert said in done.output and not (tmp_path / "out").exists()
+
+
+def test_a_set_and_a_spec_are_no_recipes(recipe: Path, tmp_path: Path) -> None:
+    done = run("thaw", recipe.parent / "set", "--out", tmp_path / "out", code=1)
+    assert "got a set; 'prep freeze" in done.output
+    done = run("thaw", "mtat-test-x-musan-k1.v1", "--out", tmp_path / "out", code=2)
+    assert (
+        "got a spec: it says what to build and holds no hashes; 'prep build-shards --spec "
+        "mtat-test-x-musan-k1.v1 … --out SET', then 'prep freeze SET -o mtat-test-x-musan-k1.v1' "
+        "makes a recipe"
+    ) in done.output
+    done = run("thaw", tmp_path / "nothing.v1", "--out", tmp_path / "out", code=1)
+    assert "nothing.v1: expected a recipe, a folder with recipe.json and plan" in done.output
+    done = run("thaw", recipe / "recipe.json", "--out", tmp_path / "out", code=1)
+    assert f"recipe.json: expected the folder of a recipe, got a file of it; name {recipe}" in (
+        done.output
+    )
+    done = run("freeze", recipe, "-o", tmp_path / "again.v1", code=1)
+    assert "expected a set, got a recipe without audio; prep thaw rebuilds its set" in done.output
+
+
+def test_verify_says_what_it_takes(recipe: Path, tmp_path: Path) -> None:
+    done = run("verify", tmp_path / "nothing.v1", code=1)
+    assert "nothing.v1: expected a set, a suite or a recipe, found nothing" in done.output
+    assert "got a spec" in run("verify", "mtat-test-x-musan-k1.v1", code=2).output
+
+
+def test_a_recipe_may_have_the_name_of_its_spec(
+    recipe: Path, corpora: Corpora, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the advice for a spec says: frozen under its name, and thawed from the same folder."""
+    monkeypatch.chdir(tmp_path)
+    run("freeze", recipe.parent / "set", "-o", "mtat-test-x-musan-k1.v1", "--jobs", 1)
+    run("verify", "mtat-test-x-musan-k1.v1")
+    given = (*roots(corpora), "--match-only", "--jobs", 1)
+    run("thaw", "mtat-test-x-musan-k1.v1", *given)
+    run("thaw", "mtat-test-x-musan-k2.v1", *given, code=2)

@@ -1,0 +1,94 @@
+"""The bars of the demo: which figures reach them, and which do not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from score_cases import SNRS_DB, scores_of, write_scores
+
+from manifests.errors import ManifestError
+from trainer.bars import domain_bar, find_run, main, score_bars
+from trainer.evaluation.scored import Scored, load_scores
+
+
+@pytest.fixture(autouse=True)
+def at_0db(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The made-up set has 0 dB, which the bars ask for, instead of 10 dB."""
+    monkeypatch.setitem(SNRS_DB, "noisy.snr_10", 0.0)
+
+
+def scored(folder: Path, skill: float, *, blind_to_noise: bool = False) -> Scored:
+    clips = scores_of(skill=skill, n_clips=120)
+    if blind_to_noise:
+        rng = np.random.default_rng(0)
+        clips.scores["noisy.snr_-10"] = rng.random(clips.labels.shape)
+        clips.scores["noisy.snr_10"] = 0.9 * clips.scores["noisy.snr_10"] + 0.1 * rng.random(
+            clips.labels.shape
+        )
+    return load_scores([write_scores(str(folder), clips)])[0]
+
+
+def test_bars_that_are_reached(tmp_path: Path) -> None:
+    baseline = scored(tmp_path / "baseline", 2.0, blind_to_noise=True)
+    supervised = scored(tmp_path / "supervised", 9.0)
+    bars = score_bars(baseline, supervised)
+    assert [bar.reached for bar in bars] == [True, True, True]
+    assert "baseline clean AUC, lower bound above 0.75" in bars[0].asked
+    assert bars[2].found.startswith("+0.")
+
+
+def test_bars_that_are_missed(tmp_path: Path) -> None:
+    weak, strong = scored(tmp_path / "weak", 0.2), scored(tmp_path / "strong", 9.0)
+    assert [bar.reached for bar in score_bars(weak, strong)] == [False, False, True]
+    swapped = score_bars(strong, weak)
+    assert swapped[0].reached and not swapped[2].reached
+    assert swapped[2].found.startswith("-0.")
+
+
+def test_a_set_without_noise_has_no_bars(tmp_path: Path) -> None:
+    url = write_scores(str(tmp_path), scores_of(members=("audio",)))
+    (real,) = load_scores([url])
+    with pytest.raises((ManifestError, KeyError)):
+        score_bars(real, real)
+
+
+def written(run: Path, records: list[dict[str, float]]) -> Path:
+    (run / "domain").mkdir(parents=True)
+    lines = "".join(json.dumps({"stage": "domain", **record}) + "\n" for record in records)
+    (run / "domain/metrics.jsonl").write_text(lines)
+    return run
+
+
+def accuracies(score: float, at_0db: float, at_10db: float = 0.5) -> dict[str, float]:
+    return {
+        "step": 1, "valid/score": score, "valid/accuracy_snr_10": at_10db,
+        "valid/accuracy_snr_0": at_0db, "valid/accuracy_snr_-10": 0.9,
+    }  # fmt: skip
+
+
+def test_the_bar_of_stage_2_takes_its_best_validation(tmp_path: Path) -> None:
+    good = written(tmp_path / "good", [accuracies(0.7, 0.7), accuracies(0.8, 0.85), {"step": 2}])
+    assert domain_bar(good).reached and "0 dB 0.85" in domain_bar(good).found
+    late = written(tmp_path / "late", [accuracies(0.8, 0.7), accuracies(0.7, 0.9)])
+    assert not domain_bar(late).reached
+    with pytest.raises(ManifestError, match=r"expected validations in .*, found none"):
+        domain_bar(written(tmp_path / "none", [{"step": 1}]))
+
+
+def test_runs_are_found_by_method(tmp_path: Path) -> None:
+    for name, method in (("b-s1", "baseline"), ("a-s0", "baseline"), ("x", "dat")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps({"method": method}))
+    assert find_run(tmp_path, "baseline").name == "a-s0"
+    assert find_run(tmp_path, "dat").name == "x"
+    with pytest.raises(ManifestError, match="expected a run of supervised, found none"):
+        find_run(tmp_path, "supervised")
+
+
+def test_the_command_without_runs(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, [str(tmp_path), "--shards", str(tmp_path)])
+    assert result.exit_code != 0

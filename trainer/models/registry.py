@@ -1,0 +1,54 @@
+"""The backbones by name, and an encoder from a run's config."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from manifests.errors import UsageError
+from manifests.rows import SAMPLE_RATE
+from trainer.config import ModelConfig
+from trainer.models.backbone import Backbone
+from trainer.models.musicnn import Musicnn
+from trainer.models.samplecnn import SampleCNN
+from trainer.models.shortchunk import ShortChunkCNN
+from trainer.models.transformer import MusicTaggingTransformer
+
+BACKBONES: Final[dict[str, type[Backbone]]] = {
+    backbone.name: backbone
+    for backbone in (SampleCNN, MusicTaggingTransformer, ShortChunkCNN, Musicnn)
+}
+
+
+def chunk_samples(model: ModelConfig) -> int:
+    """Return the samples of one model input.
+
+    Halves of a sample count up: 3.69 s are 81,365 samples.
+
+    Raises:
+        UsageError: there is no such backbone, or it cannot be built for that length.
+    """
+    wanted = int(model.chunk_s * SAMPLE_RATE + 0.5) if model.chunk_s else None
+    return _backbone(model).checked_chunk(wanted)
+
+
+def new_encoder(model: ModelConfig) -> Backbone:
+    """Return an encoder as the config says, freshly initialised.
+
+    Raises:
+        UsageError: there is no such backbone, or it cannot be built with these options.
+    """
+    backbone = _backbone(model)
+    options: dict[str, Any] = {"chunk_samples": chunk_samples(model)}
+    if backbone is SampleCNN:
+        options["last_kernel"] = model.last_kernel
+    if backbone is MusicTaggingTransformer:
+        options["attention_dim"] = model.attention_dim
+    return backbone(width=model.width, **options)  # type: ignore[call-arg]
+
+
+def _backbone(model: ModelConfig) -> type[Backbone]:
+    if model.backbone not in BACKBONES:
+        raise UsageError(
+            f"--backbone: expected one of {', '.join(BACKBONES)}, got {model.backbone!s:.40}"
+        )
+    return BACKBONES[model.backbone]
