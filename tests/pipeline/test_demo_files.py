@@ -197,7 +197,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> CorpusPlan:
     file = AudioFile("a.wav", NoiseContent(("rain",)), 0.5, Encoding("WAV", 16_000))
     broken = replace(file, path="b.wav", breakage="empty")
     one = CorpusPlan("musan", "musan", (file, broken), {"README": "x\n"})
-    monkeypatch.setattr(write, "plan_demo_corpora", lambda seed: (one,))
+    monkeypatch.setattr(write, "plan_demo_corpora", lambda seed, train_scale: (one,))
     return one
 
 

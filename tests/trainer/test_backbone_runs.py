@@ -311,16 +311,16 @@ def test_two_ranks_train_a_transformer(suite: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler on a CPU")
-def test_compiled_it_computes_the_same(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("backbone", MEL)
+def test_compiled_it_computes_the_same(backbone: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("CRITICAL")  # torch.compile logs every graph
-    for backbone in MEL:
-        torch.manual_seed(0)
-        model = ModelConfig(backbone=backbone, width=0.03, chunk_s=CHUNK_S)  # type: ignore[arg-type]
-        encoder = new_encoder(model)
-        audio = torch.from_numpy(chunks())
-        with torch.no_grad():
-            encoder.train()(audio)
-            encoder.eval()
-            expected = encoder(audio)
-            found = torch.compile(encoder)(audio)
-        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+    torch.manual_seed(0)
+    model = ModelConfig(backbone=backbone, width=0.03, chunk_s=CHUNK_S)  # type: ignore[arg-type]
+    encoder = new_encoder(model)
+    audio = torch.from_numpy(chunks())
+    with torch.no_grad():
+        encoder.train()(audio)
+        encoder.eval()
+        expected = encoder(audio)
+        found = torch.compile(encoder)(audio)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)

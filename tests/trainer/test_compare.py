@@ -183,9 +183,7 @@ def test_runs_on_a_subset_each_are_refused(tmp_path: Path) -> None:
         write_scores(str(tmp_path / "a"), name="a", label=ours),
         write_scores(str(tmp_path / "b"), name="b", label=theirs, config="d" * 64),
     ]
-    with pytest.raises(
-        ManifestError, match=r"on one subset, got 5{64}, 6{64}"
-    ):
+    with pytest.raises(ManifestError, match=r"on one subset, got 5{64}, 6{64}"):
         compare_runs(load_scores(urls))
     both = write_scores(str(tmp_path / "c"), name="a", label=theirs)
     table = compare_runs(load_scores([*urls, both]), paired=False)
