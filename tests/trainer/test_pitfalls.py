@@ -346,6 +346,8 @@ def test_no_song_is_in_both_halves(suite: Path) -> None:
 class Ear(nn.Module):
     """An encoder that hears how loud a chunk is, and a predictor that says so."""
 
+    chunk_samples = CHUNK_SAMPLES
+
     def __init__(self) -> None:
         super().__init__()
         self.heard: list[int] = []

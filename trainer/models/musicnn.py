@@ -104,10 +104,14 @@ class _Tall(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(1, n_out, (bands, WIDE_FRAMES), padding=(0, WIDE_FRAMES // 2))
         self.norm = nn.BatchNorm2d(n_out)
+        self.places = FRONT_END.n_mels - bands + 1
 
     def forward(self, mel: torch.Tensor) -> torch.Tensor:
         """Return (B, n_out, frames) of spectrograms (B, 1, bands, frames)."""
-        return F.relu(self.norm(self.conv(mel))).amax(dim=2)
+        # max_pool2d, for amax over this axis compiled for a CPU corrupts memory at 6 channels
+        # (torch 2.11); ReLU is monotone, so it may come after the pool.
+        tall = F.max_pool2d(self.norm(self.conv(mel)), (self.places, 1))
+        return F.relu(tall).squeeze(2)
 
 
 def _temporal(n_in: int, n_out: int, frames: int) -> nn.Sequential:
