@@ -1,16 +1,15 @@
 """The configuration of every stage: the only home of the trainer's defaults (METHOD.md section 8).
 
-One frozen dataclass per stage, saved as JSON beside the weights. ``PRESETS`` holds values laid over
-the defaults: ``thesis`` is the thesis' own, ``demo`` trains in a minute a stage on two cores.
+One frozen dataclass per stage, saved as JSON beside the weights. ``trainer.presets`` lays values
+over the defaults.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Final, Literal, TypeVar, get_args
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final, Literal, get_args
 
-from manifests.errors import UsageError
 from trainer.losses import ConsistencyForm, DomainForm
 
 InputLevel = Literal["rms", "asis"]
@@ -314,63 +313,3 @@ class TrainConfig:
             for name in ("student", "teacher", "unlabelled"):
                 del values[name]
         return values
-
-
-PRESETS: Final[dict[str, dict[str, dict[str, Any]]]] = {
-    "thesis": {"model": {"input_level": "asis"}},
-    "demo": {
-        "model": {"width": 0.25},
-        "encoder": {"epochs": 30, "batch_size": 32, "lr": 1e-3, "validations": 3},
-        "domain": {"epochs": 30, "batch_size": 24, "lr": 1e-3, "validations": 3},
-        "tagger": {
-            "epochs": 80,
-            "batch_size": 24,
-            "lr": 5e-4,
-            "validations": 4,
-            "domain_loss": "confusion",
-        },
-    },
-}
-
-ROBUST: Final[dict[str, Any]] = {
-    "labelled_noise": True,
-    "consistency": "embedding",
-    "consistency_weight": 0.1,
-    "pairs": "all",
-}
-"""The recipe we recommend: docs/decisions/0006-robust.md."""
-
-Config = TypeVar("Config")
-
-
-def lay_over(config: Config, values: dict[str, Any]) -> Config:
-    """Return a config with some fields changed.
-
-    Raises:
-        UsageError: a field does not exist.
-    """
-    names = {field.name for field in fields(config)}  # type: ignore[arg-type]
-    if unknown := values.keys() - names:
-        raise UsageError(f"{type(config).__name__}: unknown fields {sorted(unknown)}")
-    changed: Config = replace(config, **values)  # type: ignore[type-var]
-    return changed
-
-
-def preset_config(preset: str, method: Method, seed: int = 0) -> TrainConfig:
-    """Return the config of a preset for a method.
-
-    Raises:
-        UsageError: there is no such preset.
-    """
-    if preset not in PRESETS:
-        raise UsageError(f"--preset {preset}: expected one of {', '.join(PRESETS)}")
-    config = TrainConfig(method=method, seed=seed)
-    sections = {
-        name: lay_over(getattr(config, name), values) for name, values in PRESETS[preset].items()
-    }
-    config = replace(config, **sections)
-    if method == "robust":
-        config = replace(config, tagger=lay_over(config.tagger, ROBUST))
-    if method == "consistency":
-        config = replace(config, tagger=lay_over(config.tagger, {"consistency": "embedding"}))
-    return config

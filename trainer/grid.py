@@ -1,20 +1,18 @@
-"""The thesis' experiment table: a run per cell of (method, k, freeze, E2H, alpha, lambda, seed).
+"""The thesis' experiment table: a run per cell of a grid.
 
 Stage 1 is trained once per k, seed and encoder, and shared; a baseline's run also teaches the noisy
-students that would train the same one. A cell is a run in a folder of its own,
-so the grid goes on where it stopped, and cells run under joblib.
+students that would train the same one. A cell is a run in a folder of its own, so the grid goes on
+where it stopped, and cells run under joblib.
 """
 
 from __future__ import annotations
 
-import itertools
 import multiprocessing
-import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import joblib
 
@@ -24,10 +22,11 @@ from manifests.errors import UsageError
 from manifests.parent import end_with_parent
 from manifests.shardset import SUITE
 from trainer.compute import open_compute, shared_cores
-from trainer.config import METHODS, Method, SystemConfig, TrainConfig, as_first_written
+from trainer.config import SystemConfig, as_first_written
 from trainer.evaluation.checkpoint import SetRequest, evaluate_checkpoint
 from trainer.evaluation.evaluate import EVALUATION, EVALUATION_FOLDER
 from trainer.experiment import RANDOM, train_run
+from trainer.grid_cells import Cell
 from trainer.preflight import check_run
 from trainer.roles import Roles, open_roles
 from trainer.runs.distributed import environment
@@ -35,119 +34,6 @@ from trainer.runs.folder import open_run
 from trainer.stage1_encoder import train_encoder
 
 TEST_ROLES: Final = ("test-audioset", "test-musan")
-
-
-@dataclass(frozen=True)
-class Axes:
-    """Values of each axis; an axis without values takes that of the method's config.
-
-    Attributes:
-        methods: rows of the table.
-        noises: numbers of noises k: the suite's ``k1``, ``k2``, ``k4``.
-        freeze: frozen or finetuned classifier.
-        e2h: steps of the easy-to-hard schedule, dB an epoch; 0 is off.
-        alpha: ``dann`` or ``constant``.
-        weights: λ; None stands for the default of the loss' form.
-        seeds: seeds.
-    """
-
-    methods: tuple[Method, ...]
-    noises: tuple[int, ...] = (1,)
-    freeze: tuple[bool, ...] = ()
-    e2h: tuple[float, ...] = ()
-    alpha: tuple[Literal["dann", "constant"], ...] = ()
-    weights: tuple[float | None, ...] = ()
-    seeds: tuple[int, ...] = (0,)
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One run of the grid."""
-
-    name: str
-    k: int
-    config: TrainConfig
-
-
-def cells(axes: Axes, base: Mapping[str, TrainConfig]) -> list[Cell]:
-    """Return the runs, each once; axes of the adversary multiply ``dat`` only.
-
-    Args:
-        axes: values of each axis.
-        base: config of each method, from preset and options.
-
-    Raises:
-        UsageError: an unknown method, or an axis without any value.
-    """
-    unknown = [method for method in axes.methods if method not in METHODS]
-    if unknown:
-        raise UsageError(
-            f"--methods: expected some of {', '.join(METHODS)}, got {', '.join(unknown)}"
-        )
-    if not (axes.methods and axes.noises and axes.seeds):
-        raise UsageError("grid: expected at least one method, number of noises and seed, got none")
-    found = [
-        _cell(config, k, seed)
-        for method in axes.methods
-        for k, seed in itertools.product(axes.noises, axes.seeds)
-        for config in _variants(base[method], axes)
-    ]
-    return list({cell.name: cell for cell in found}.values())
-
-
-def row_cells(
-    rows: Mapping[str, TrainConfig], noises: tuple[int, ...], seeds: tuple[int, ...]
-) -> list[Cell]:
-    """Return the cells of named rows.
-
-    Args:
-        rows: config by name; the name begins the names of its cells.
-        noises: numbers of noises k.
-        seeds: seeds.
-
-    Raises:
-        UsageError: no number of noises or seed, or names that no folder can have or that two share.
-    """
-    if not (noises and seeds):
-        raise UsageError("grid: expected at least one number of noises and seed, got none")
-    slugs = {name: re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") for name in rows}
-    if not all(slugs.values()) or len(set(slugs.values())) < len(slugs):
-        raise UsageError(
-            f"--rows: expected names that differ in letters and digits, got {', '.join(rows)}"
-        )
-    several = len(noises) > 1
-    return [
-        Cell(f"{slugs[name]}{f'-k{k}' if several else ''}-s{seed}", k, replace(config, seed=seed))
-        for name, config in rows.items()
-        for k, seed in itertools.product(noises, seeds)
-    ]
-
-
-def _variants(base: TrainConfig, axes: Axes) -> Iterator[TrainConfig]:
-    """Iterate over the values of the adversary's axes."""
-    if base.method != "dat":
-        yield base
-        return
-    tagger = base.tagger
-    for freeze, e2h, alpha, weight in itertools.product(
-        axes.freeze or (tagger.freeze,),
-        axes.e2h or (base.snr.e2h_db_per_epoch,),
-        axes.alpha or (tagger.alpha,),
-        axes.weights or (tagger.lambda_dom,),
-    ):
-        yield replace(
-            base,
-            tagger=replace(tagger, freeze=freeze, alpha=alpha, lambda_dom=weight),
-            snr=replace(base.snr, e2h_db_per_epoch=e2h),
-        )
-
-
-def _cell(config: TrainConfig, k: int, seed: int) -> Cell:
-    name, tagger, e2h = f"{config.method}-k{k}", config.tagger, config.snr.e2h_db_per_epoch
-    if config.method == "dat":
-        name += f"-{'freeze' if tagger.freeze else 'finetune'}-{f'e2h{e2h:g}' if e2h else 'full'}"
-        name += f"-{tagger.alpha}-l{tagger.domain_weight:g}"
-    return Cell(f"{name}-s{seed}", k, replace(config, seed=seed))
 
 
 def run_grid(

@@ -13,8 +13,10 @@ from tiny_suite import DAT, assert_same_weights, run, run_well, values
 import trainer.grid
 from manifests.errors import UsageError
 from trainer.cli.grid import read_list
-from trainer.config import METHODS, TrainConfig, preset_config
-from trainer.grid import Axes, Suite, cells
+from trainer.config import METHODS, TrainConfig
+from trainer.grid import Suite
+from trainer.grid_cells import Axes, cells
+from trainer.presets import preset_config
 from trainer.runs.folder import read_config
 
 BASE: dict[str, TrainConfig] = {m: preset_config("thesis", m) for m in METHODS}  # type: ignore[arg-type]

@@ -10,9 +10,10 @@ from tiny_suite import DAT, run, run_well
 
 from manifests.errors import UsageError
 from trainer.compare import group_runs
-from trainer.config import preset_config
 from trainer.evaluation.figures import RunLabel
-from trainer.grid import encoder_path, row_cells
+from trainer.grid import encoder_path
+from trainer.grid_cells import row_cells
+from trainer.presets import preset_config
 
 ROWS = """
 ["Baseline"]

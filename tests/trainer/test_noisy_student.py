@@ -33,9 +33,11 @@ import trainer.keeper
 import trainer.noisy_student as stage
 from manifests.audio import decode_pcm
 from manifests.rows import CHUNK_SAMPLES
-from trainer.config import Method, ModelConfig, preset_config
+from trainer.config import Method, ModelConfig
 from trainer.data import Batch
-from trainer.grid import Axes, cells, teacher_path
+from trainer.grid import teacher_path
+from trainer.grid_cells import Axes, cells
+from trainer.presets import preset_config
 from trainer.runs.checkpoint import load_checkpoint
 from trainer.runs.folder import read_config
 from trainer.student_audio import Answers

@@ -16,8 +16,9 @@ from manifests.errors import UsageError
 from trainer.cli.group import _COMMANDS
 from trainer.cli.options import RANGES, SECTIONS, USED_BY, attribute_helps, option_name
 from trainer.compute import open_compute
-from trainer.config import METHODS, SystemConfig, preset_config
+from trainer.config import METHODS, SystemConfig
 from trainer.experiment import train_run
+from trainer.presets import preset_config
 from trainer.roles import Roles
 from trainer.runs.checkpoint import load_checkpoint
 from trainer.runs.folder import read_config

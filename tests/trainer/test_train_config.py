@@ -9,16 +9,8 @@ import pytest
 
 from manifests.errors import UsageError
 from manifests.rows import CHUNK_SAMPLES, SAMPLE_RATE
-from trainer.config import (
-    METHODS,
-    PRESETS,
-    ROBUST,
-    SystemConfig,
-    TagConfig,
-    TrainConfig,
-    lay_over,
-    preset_config,
-)
+from trainer.config import METHODS, SystemConfig, TagConfig, TrainConfig
+from trainer.presets import PRESETS, ROBUST, lay_over, preset_config
 
 THESIS: dict[str, dict[str, Any]] = {
     "model": {"width": 1.0, "last_kernel": 3, "input_level": "asis", "level_dbfs": -20.0},

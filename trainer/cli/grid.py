@@ -16,7 +16,8 @@ from trainer.compare_report import write_report
 from trainer.compare_text import text_table
 from trainer.config import METHODS, Method, TrainConfig
 from trainer.experiment import RANDOM
-from trainer.grid import Axes, Cell, Suite, cells, row_cells, run_grid
+from trainer.grid import Suite, run_grid
+from trainer.grid_cells import Axes, Cell, cells, row_cells
 
 
 def _step(text: str) -> float:

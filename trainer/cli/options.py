@@ -20,7 +20,6 @@ from manifests.errors import UsageError
 from trainer.cli.config_file import load_config_file
 from trainer.config import (
     METHODS,
-    PRESETS,
     DomainConfig,
     EncoderConfig,
     Method,
@@ -30,9 +29,8 @@ from trainer.config import (
     SystemConfig,
     TagConfig,
     TrainConfig,
-    lay_over,
-    preset_config,
 )
+from trainer.presets import PRESETS, lay_over, preset_config
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
