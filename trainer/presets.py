@@ -18,11 +18,12 @@ PRESETS: Final[dict[str, dict[str, dict[str, Any]]]] = {
         "encoder": {"epochs": 30, "batch_size": 32, "lr": 1e-3, "validations": 3},
         "domain": {"epochs": 30, "batch_size": 24, "lr": 1e-3, "validations": 3},
         "tagger": {
-            "epochs": 80,
+            "epochs": 50,
             "batch_size": 24,
             "lr": 5e-4,
             "validations": 4,
             "domain_loss": "confusion",
+            "lambda_dom": 0.1,
         },
     },
 }
