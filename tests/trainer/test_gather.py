@@ -35,6 +35,8 @@ def run_rank(rank: int, folder: str) -> None:
     loss.backward()
     result = {"loss": loss.detach(), "gradient": network.module.weight.grad}
     torch.save(result, Path(folder) / f"{rank}.pt")
+    distributed.barrier()  # gloo aborts a process whose peer is gone while its threads still run
+    del network
     distributed.destroy_process_group()
 
 
