@@ -52,7 +52,9 @@ def local_path(url: str) -> Path:
         return Path(url)
     parts = urllib.parse.urlsplit(url)
     if parts.netloc not in ("", "localhost") or parts.query or parts.fragment:
-        raise UsageError(f"{url}: expected file:///absolute/path, with # and ? as %23 and %3F")
+        raise UsageError(
+            f"{url}: expected file:// and an absolute path, with # and ? as %23 and %3F"
+        )
     return Path(urllib.parse.unquote(parts.path))
 
 

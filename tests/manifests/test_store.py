@@ -100,11 +100,11 @@ REFUSED = [
     "simplecache://x",
     "filecache::https://host/x",
     "cached://x",
-    "zip://a.wav::file:///tmp/x.zip",
+    "zip://a.wav::file://localhost/x.zip",
     "data://text/plain,x",
     "nosuch://x",
     "file://folder/x",
-    "file:///a?b",
+    "file://localhost/a?b",
 ]
 
 
@@ -135,7 +135,9 @@ def test_a_plain_path_with_colons_is_a_path(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "../x", "a/../../x", "..", "s3/../.."])
-@pytest.mark.parametrize("root", ["/data", "memory://data", "file:///data", "s3://bucket/data"])
+@pytest.mark.parametrize(
+    "root", ["/data", "memory://data", "file://localhost/data", "s3://bucket/data"]
+)
 def test_names_that_lead_out_of_a_folder_are_refused(root: str, name: str) -> None:
     with pytest.raises(ManifestError, match=f"^{name}: expected a path below {root}, got one"):
         store.join(root, name)
@@ -151,7 +153,7 @@ def test_join() -> None:
 @settings(deadline=None)
 def test_any_name_below_a_file_url_is_that_name(name: str) -> None:
     if name not in (".", ".."):
-        assert store.local_path(store.join("file:///root", name)) == Path("/root") / name
+        assert store.local_path(store.join("file://localhost/a", name)) == Path("/a") / name
 
 
 class NoCredentialsError(Exception):
