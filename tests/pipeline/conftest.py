@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from frozen_teams import TeamB, build, run, team_b
 from joblib.externals.loky import get_reusable_executor
 from tiny_corpora import Corpora, MakePlan, Roots, write_corpora
 
@@ -96,3 +97,18 @@ def built(plan: Plan, roots: Roots, tmp_path_factory: pytest.TempPathFactory) ->
     out = tmp_path_factory.mktemp("sets") / "train"
     build_set(plan, str(out), roots)
     return out
+
+
+@pytest.fixture(scope="module")
+def recipe(corpora: Corpora, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Team A's recipe, and beside it the ``set`` that it was made of."""
+    root = tmp_path_factory.mktemp("team-a")
+    build(corpora, root / "set")
+    run("freeze", root / "set", "-o", root / "tiny.v1", "--jobs", 1)
+    return root / "tiny.v1"
+
+
+@pytest.fixture(scope="module")
+def other(corpora: Corpora, tmp_path_factory: pytest.TempPathFactory) -> TeamB:
+    """Team B's faulty copy of the corpora."""
+    return team_b(corpora, tmp_path_factory.mktemp("team-b"))

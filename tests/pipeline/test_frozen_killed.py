@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from frozen_teams import TeamB, build, roots, run, team_b
+from frozen_teams import TeamB, build, roots, run
 from tiny_corpora import Corpora, set_hashes
 
 PREP = Path(sys.executable).parent / "prep"
@@ -25,11 +25,6 @@ def recipe(corpora: Corpora, tmp_path_factory: pytest.TempPathFactory) -> Path:
     build(corpora, root / "set", "--examples-per-shard", 1)
     run("freeze", root / "set", "-o", root / "tiny.v1", "--jobs", 1)
     return root / "tiny.v1"
-
-
-@pytest.fixture(scope="module")
-def other(corpora: Corpora, tmp_path_factory: pytest.TempPathFactory) -> TeamB:
-    return team_b(corpora, tmp_path_factory.mktemp("team-b"))
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from frozen_teams import TeamB, build, roots, run, team_b
+from frozen_teams import TeamB, build, roots, run
 from plain_reader import read_set
 from tiny_corpora import Corpora, set_hashes
 
@@ -41,19 +41,6 @@ assert off and not any(found[name] for name in off), "the switch does nothing"
 from pipeline.cli import main
 main()
 """
-
-
-@pytest.fixture(scope="module")
-def recipe(corpora: Corpora, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("machines")
-    build(corpora, root / "set")
-    run("freeze", root / "set", "-o", root / "tiny.v1", "--jobs", 1)
-    return root / "tiny.v1"
-
-
-@pytest.fixture(scope="module")
-def other(corpora: Corpora, tmp_path_factory: pytest.TempPathFactory) -> TeamB:
-    return team_b(corpora, tmp_path_factory.mktemp("team-b"))
 
 
 @pytest.fixture(scope="module")

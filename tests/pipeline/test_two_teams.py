@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
-from frozen_teams import TeamB, build, expected_verdicts, roots, rows, run, team_b, thaw
+from frozen_teams import TeamB, expected_verdicts, roots, rows, run, thaw
 from plain_reader import read_set
 from tiny_corpora import Corpora, set_hashes
 
@@ -27,19 +27,6 @@ TAGGER = (
     "--batch-size", "4", "--validations", "1", "--lr", "1e-3", "--precision", "float32",
     "--threads", "1", "--workers", "0", "--device", "cpu",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def recipe(corpora: Corpora, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("team-a")
-    build(corpora, root / "set")
-    run("freeze", root / "set", "-o", root / "tiny.v1", "--jobs", 1)
-    return root / "tiny.v1"
-
-
-@pytest.fixture(scope="module")
-def other(corpora: Corpora, tmp_path_factory: pytest.TempPathFactory) -> TeamB:
-    return team_b(corpora, tmp_path_factory.mktemp("team-b"))
 
 
 @pytest.fixture(scope="module")
