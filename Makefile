@@ -39,13 +39,13 @@ demo-train: demo-build
 # make results ESC10=DIR MUSAN=DIR
 RESULTS := results
 REAL := --music mtat=$(RESULTS)/corpora/magnatagatune --split test --noise-split all --snr 10 --snr 0 --snr -10
-LENGTH := --preset demo --encoder-epochs 75 --classifier-epochs 10 --epochs 18 --precision bfloat16
+LENGTH := --preset demo --encoder-epochs 75 --encoder-temperature 0.5 --classifier-epochs 10 --epochs 18 --precision bfloat16
 GRID := $(TRAIN) grid $(LENGTH) --shards $(RESULTS)/shards --evaluate $(RESULTS)/real-esc10 --evaluate $(RESULTS)/real-musan \
         --out $(RESULTS)/runs --cell-jobs 2
 
 results: $(STAMP)
 	@test -n "$(ESC10)" -a -n "$(MUSAN)" || { echo "usage: make results ESC10=DIR MUSAN=DIR (folders of real noise)"; exit 2; }
-	test -d $(RESULTS)/corpora || $(BIN)/prep demo-corpora $(RESULTS)/corpora --train-scale 4
+	test -d $(RESULTS)/corpora || $(BIN)/prep demo-corpora $(RESULTS)/corpora --train-scale 4 --pretrain-songs 0
 	$(BIN)/prep build-shards --suite demo $(subst $(DEMO)/corpora,$(RESULTS)/corpora,$(SUITE)) --out $(RESULTS)/shards
 	$(BIN)/prep build-shards $(REAL) --noise folder=$(ESC10) --name real-esc10 --out $(RESULTS)/real-esc10
 	$(BIN)/prep build-shards $(REAL) --noise musan=$(MUSAN) --name real-musan --out $(RESULTS)/real-musan

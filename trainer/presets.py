@@ -15,7 +15,13 @@ PRESETS: Final[dict[str, dict[str, dict[str, Any]]]] = {
     "thesis": {"model": {"input_level": "asis"}},
     "demo": {
         "model": {"width": 0.25},
-        "encoder": {"epochs": 30, "batch_size": 32, "lr": 1e-3, "validations": 3},
+        "encoder": {
+            "epochs": 14,
+            "batch_size": 32,
+            "lr": 1e-3,
+            "temperature": 0.1,
+            "validations": 3,
+        },
         "domain": {"epochs": 30, "batch_size": 24, "lr": 1e-3, "validations": 3},
         "tagger": {
             "epochs": 50,

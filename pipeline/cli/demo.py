@@ -8,7 +8,7 @@ import click
 
 from manifests.canonical import pretty_json
 from pipeline.cli.options import as_json, cores
-from pipeline.demo import plan_demo_corpora, write_demo_corpora
+from pipeline.demo import PRETRAIN_SONGS, plan_demo_corpora, write_demo_corpora
 from pipeline.progress import reporter
 
 
@@ -25,22 +25,35 @@ from pipeline.progress import reporter
     help="Factor on MagnaTagATune's training songs and AudioSet's training segments; what is "
     "validated and tested on stays the same.",
 )
+@click.option(
+    "--pretrain-songs",
+    type=click.IntRange(0),
+    default=PRETRAIN_SONGS,
+    show_default=True,
+    help="Further training songs of MTG-Jamendo, 5 s each, for stage 1 to learn from.",
+)
 @click.option("--jobs", type=click.IntRange(1), help="Worker processes.  [default: cores]")
 @as_json
 def demo_corpora(
-    directory: Path, seed: int, train_scale: int, jobs: int | None, as_json: bool
+    directory: Path,
+    seed: int,
+    train_scale: int,
+    pretrain_songs: int,
+    jobs: int | None,
+    as_json: bool,
 ) -> None:
     """Write small synthetic corpora in the four official layouts into DIR.
 
     The music's tags can be heard, some files are broken on purpose, and twenty unlabelled
     recordings stand in for real video sound. The same seed gives the same files.
     """
-    total = sum(len(plan.files) for plan in plan_demo_corpora(seed, train_scale))
+    total = sum(len(plan.files) for plan in plan_demo_corpora(seed, train_scale, pretrain_songs))
     with reporter(quiet=as_json).track("demo corpora", total, "files") as advance:
         summary = write_demo_corpora(
             directory,
             seed=seed,
             train_scale=train_scale,
+            pretrain_songs=pretrain_songs,
             jobs=jobs or cores(),
             progress=lambda _done, _total: advance(1),
         )

@@ -6,6 +6,18 @@ broken on purpose. ``music.py`` and ``noises.py`` make the sound, one module per
 
 from __future__ import annotations
 
-from pipeline.demo.write import DemoSummary, plan_demo_corpora, write_corpora, write_demo_corpora
+from pipeline.demo.write import (
+    PRETRAIN_SONGS,
+    DemoSummary,
+    plan_demo_corpora,
+    write_corpora,
+    write_demo_corpora,
+)
 
-__all__ = ["DemoSummary", "plan_demo_corpora", "write_corpora", "write_demo_corpora"]
+__all__ = [
+    "PRETRAIN_SONGS",
+    "DemoSummary",
+    "plan_demo_corpora",
+    "write_corpora",
+    "write_demo_corpora",
+]

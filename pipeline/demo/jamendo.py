@@ -1,4 +1,4 @@
-"""MTG-Jamendo in little: 62 tracks with genre, instrument and mood/theme tags, five splits.
+"""MTG-Jamendo in little: tracks with genre, instrument and mood/theme tags, five splits.
 
 Layout and formats as in the official repository: TSV files with CRLF line ends and as many tag
 columns as a track has tags, artists in one part of a split only, tags that the splits discard, a
@@ -8,7 +8,7 @@ track that two artists uploaded. Audio is 44.1 kHz MP3: stereo ``NN/ID.mp3``, or
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,6 +34,8 @@ _N_MOVING: Final = 10
 # Places of the special tracks, all of fixed artists except the copy, which split 0 tests on.
 _ORIGINAL, _CUT, _RAGGED, _GENRE_ONLY, _MOOD_ONLY, _LONG = 0, 3, 7, 10, 12, 16
 _COPY: Final = 3 * _N_FIXED
+_SONGS_PER_ARTIST: Final = 3
+"""Of the further songs, whose artists come after those above."""
 _LICENCES: Final = ("by-nc-sa/3.0", "by-sa/3.0", "by-nc-nd/3.0", "by/3.0", "by-nc-nd/2.5")
 
 
@@ -110,16 +112,18 @@ def jamendo_tags(traits: Traits) -> tuple[str, ...]:
     return tuple(sorted(tags))
 
 
-def plan_jamendo(seed: int) -> CorpusPlan:
+def plan_jamendo(seed: int, pretrain_songs: int = 0) -> CorpusPlan:
     """Plan the corpus: tracks, tables, splits, licences, and what is broken.
 
     Args:
         seed: seed of the corpora.
+        pretrain_songs: further songs, in the training part of every split.
 
     Returns:
         The plan; audio is rendered later.
     """
     tracks = _tracks(seed)
+    tracks = (*tracks, *_further_tracks(seed, pretrain_songs, tracks))
     ragged = tracks[_RAGGED]
     in_order = sorted(tracks, key=lambda track: track.number)
     texts = {}
@@ -168,9 +172,34 @@ def _tracks(seed: int) -> tuple[_Track, ...]:
     return tuple(tracks)
 
 
+def _further_tracks(seed: int, n: int, others: Sequence[_Track]) -> tuple[_Track, ...]:
+    """Deal further songs of one excerpt each: contrastive learning needs many songs, not long ones.
+
+    Args:
+        seed: seed of the corpora.
+        n: how many.
+        others: the tracks whose numbers are taken.
+    """
+    rng = generator_for(seed, "mtg-jamendo", "further tracks")
+    songs = deal_traits(n, rng) if n else ()
+    taken = {track.number for track in others}
+    numbers = [number for number in 214 + rng.permutation(1_420_000) if int(number) not in taken]
+    first_artist = _N_FIXED + _N_MOVING
+    return tuple(
+        _Track(
+            int(number),
+            first_artist + i // _SONGS_PER_ARTIST,
+            round(float(rng.uniform(4.5, 5.0)), 1),
+            song,
+            low=i % 3 == 2,
+        )
+        for i, (number, song) in enumerate(zip(numbers[:n], songs, strict=True))
+    )
+
+
 def _part(artist: int, split: int) -> str:
     """Return the part of a split that an artist is in; artists move on by two per split."""
-    if artist < _N_FIXED:
+    if artist < _N_FIXED or artist >= _N_FIXED + _N_MOVING:
         return "train"
     place = (artist - _N_FIXED - 2 * split) % _N_MOVING
     return "test" if place < 3 else "validation" if place < 6 else "train"

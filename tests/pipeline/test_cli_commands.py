@@ -312,16 +312,17 @@ def test_demo_corpora_for_people_and_machines(
 ) -> None:
     """Every corpus cut to its first two files; the real ones have tests of their own."""
     plans = [replace(one, files=one.files[:2]) for one in plan_demo_corpora(3)]
-    asked: list[tuple[int, int]] = []
+    asked: list[tuple[int, int, int]] = []
 
-    def planned(seed: int, train_scale: int) -> list[CorpusPlan]:
-        asked.append((seed, train_scale))
+    def planned(seed: int, train_scale: int, pretrain_songs: int) -> list[CorpusPlan]:
+        asked.append((seed, train_scale, pretrain_songs))
         return plans
 
     monkeypatch.setattr("pipeline.cli.demo.plan_demo_corpora", planned)
     monkeypatch.setattr("pipeline.demo.write.plan_demo_corpora", planned)
-    ran = run_prep("demo-corpora", tmp_path / "demo", "--seed", 3, "--train-scale", 2, "--jobs", 1)
-    assert ran.status == 0 and set(asked) == {(3, 2)} and "demo corpora: 10/10 files" in ran.err
+    words = ("--seed", 3, "--train-scale", 2, "--pretrain-songs", 5, "--jobs", 1)
+    ran = run_prep("demo-corpora", tmp_path / "demo", *words)
+    assert ran.status == 0 and set(asked) == {(3, 2, 5)} and "demo corpora: 10/10 files" in ran.err
     assert ran.out.startswith("mtat: 2 files, ") and "files are broken on purpose\n" in ran.out
     ran = run_prep("demo-corpora", tmp_path / "two", "--seed", 3, "--jobs", 1, "--json")
     assert ran.err == "" and ran.record["corpora"]["musan"]["files"] == 2

@@ -17,7 +17,13 @@ from manifests.errors import ManifestError, UsageError
 from manifests.measure import measure
 from pipeline.corpora import corpus
 from pipeline.corpora.files import FileTree
-from pipeline.demo import DemoSummary, plan_demo_corpora, write_corpora, write_demo_corpora
+from pipeline.demo import (
+    PRETRAIN_SONGS,
+    DemoSummary,
+    plan_demo_corpora,
+    write_corpora,
+    write_demo_corpora,
+)
 from pipeline.demo.breakage import BREAKAGES, broken_bytes, reject_reason
 from pipeline.demo.encoding import Encoding, encode
 from pipeline.demo.plans import AudioFile, CorpusPlan, NoiseContent
@@ -180,7 +186,7 @@ def test_readers_list_the_corpora_by_their_metadata(tmp_path: Path) -> None:
     write_corpora(plans, tmp_path, seed=0)
     expected = {
         "mtat": {"train": 299, "valid": 42, "test": 109},
-        "mtg-jamendo": {"train": 47, "valid": 6, "test": 6},
+        "mtg-jamendo": {"train": 47 + PRETRAIN_SONGS, "valid": 6, "test": 6},
     }
     for name, counts in expected.items():
         folder = next(one.folder for one in plans if one.corpus == name)
@@ -197,7 +203,9 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> CorpusPlan:
     file = AudioFile("a.wav", NoiseContent(("rain",)), 0.5, Encoding("WAV", 16_000))
     broken = replace(file, path="b.wav", breakage="empty")
     one = CorpusPlan("musan", "musan", (file, broken), {"README": "x\n"})
-    monkeypatch.setattr(write, "plan_demo_corpora", lambda seed, train_scale: (one,))
+    monkeypatch.setattr(
+        write, "plan_demo_corpora", lambda seed, train_scale, pretrain_songs: (one,)
+    )
     return one
 
 

@@ -93,6 +93,28 @@ def test_more_training_data_leaves_the_rest_as_it_is() -> None:
     assert len(set(stems)) == 150 + 2 * 98, "no two songs of one name"
 
 
+def test_songs_to_pretrain_on_change_nothing_else() -> None:
+    without, some = plan_demo_corpora(0, 1, 0), plan_demo_corpora(0, 1, 7)
+    for one, other in zip(without, some, strict=True):
+        if one.corpus != "mtg-jamendo":
+            assert other == one
+            continue
+        assert other.files[: len(one.files)] == one.files
+        more = other.files[len(one.files) :]
+        assert len({file.path for file in other.files}) == len(one.files) + 7
+        assert all(4.5 <= file.duration_s <= 5.0 and not file.breakage for file in more)
+        for split in range(5):
+            path = f"data/splits/split-{split}/autotagging-{{}}.tsv"
+            for part, n in (("train", 7), ("validation", 0), ("test", 0)):
+                rows = [len(x.texts[path.format(part)].splitlines()) for x in (one, other)]
+                assert rows[1] - rows[0] == n, (split, part)
+
+
+def test_fewer_songs_than_none() -> None:
+    with pytest.raises(UsageError, match=r"--pretrain-songs: expected 0 or more, got -1"):
+        plan_demo_corpora(0, pretrain_songs=-1)
+
+
 def test_less_than_all_training_data() -> None:
     with pytest.raises(UsageError, match=r"--train-scale: expected 1 or more, got 0"):
         plan_demo_corpora(0, train_scale=0)

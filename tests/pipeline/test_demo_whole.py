@@ -16,13 +16,13 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, DemoSummary]:
     target = tmp_path_factory.mktemp("whole") / "demo"
-    return target, write_demo_corpora(target, jobs=2)
+    return target, write_demo_corpora(target, pretrain_songs=3, jobs=2)
 
 
 def test_size_and_number_of_files(written: tuple[Path, DemoSummary]) -> None:
     target, summary = written
     assert list(summary.corpora) == ["mtat", "mtg-jamendo", "audioset", "musan", "recordings"]
-    assert [n for n, _, _ in summary.corpora.values()] == [450, 62, 84, 52, 20]
+    assert [n for n, _, _ in summary.corpora.values()] == [450, 65, 84, 52, 20]
     assert sum(path.stat().st_size for path in target.rglob("*") if path.is_file()) < 61e6
 
 
@@ -32,7 +32,7 @@ def test_scan_rejects_exactly_what_is_broken(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     target, summary = written
-    folder = next(plan.folder for plan in plan_demo_corpora(0) if plan.corpus == name)
+    folder = next(plan.folder for plan in plan_demo_corpora(0, 1, 3) if plan.corpus == name)
     reader = "folder" if name == "recordings" else name
     found = scan(reader, str(target / folder), options=ScanOptions(jobs=1))
     expected = sorted(row for row in summary.expected_rejects if row[0] == name)
@@ -43,7 +43,7 @@ def test_one_worker_writes_the_same_bytes(
     written: tuple[Path, DemoSummary], tmp_path: Path
 ) -> None:
     target, summary = written
-    assert write_demo_corpora(tmp_path / "demo", jobs=1) == summary
+    assert write_demo_corpora(tmp_path / "demo", pretrain_songs=3, jobs=1) == summary
     for path in target.rglob("*"):
         if path.is_file():
             other = tmp_path / "demo" / path.relative_to(target)

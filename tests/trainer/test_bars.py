@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from score_cases import SNRS_DB, scores_of, write_scores
 
 from manifests.errors import ManifestError
-from trainer.bars import domain_bar, find_run, main, score_bars
+from trainer.bars import domain_bar, find_run, main, probe_bar, score_bars
+from trainer.config import ModelConfig
 from trainer.evaluation.scored import Scored, load_scores
+from trainer.models.backbone import Backbone
+from trainer.models.registry import new_encoder
+from trainer.roles import Roles
+from trainer.runs.checkpoint import TrainingState, save_checkpoint
+from trainer.runs.folder import RunFolder
 
 
 @pytest.fixture(autouse=True)
@@ -92,3 +101,33 @@ def test_runs_are_found_by_method(tmp_path: Path) -> None:
 def test_the_command_without_runs(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, [str(tmp_path), "--shards", str(tmp_path)])
     assert result.exit_code != 0
+
+
+def test_a_probe_is_held_against_the_mean_of_several_random_encoders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each draw counts, not the luckiest: .70 reaches the bar of .6, .65 and .8, .68 does not."""
+    model = ModelConfig(width=0.05)
+    encoder = new_encoder(model)
+    save_checkpoint(
+        RunFolder(tmp_path / "domain").best,
+        TrainingState({"encoder": encoder}, {}),
+        {"stage": "domain", "step": 1, "model": asdict(model)},
+    )
+    trained = next(encoder.parameters()).detach().clone()
+    for worth, reached in ((0.70, True), (0.68, False)):
+        by_chance: Iterator[float] = iter((0.6, 0.65, 0.8))
+
+        def probed(
+            heard: Backbone,
+            *_: object,
+            worth: float = worth,
+            by_chance: Iterator[float] = by_chance,
+        ) -> float:
+            is_trained = torch.equal(next(heard.parameters()), trained)
+            return worth if is_trained else next(by_chance)
+
+        monkeypatch.setattr("trainer.bars._probe", probed)
+        bar = probe_bar(tmp_path, Roles({}))
+        assert bar.reached is reached
+        assert bar.found == f"AUC {worth:.3f} against 0.683 (0.600 to 0.800)"
