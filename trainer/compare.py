@@ -14,6 +14,7 @@ from typing import Final
 from manifests.errors import ManifestError, UsageError
 from manifests.keys import AUDIO, CLEAN, format_snr
 from trainer.bootstrap import Figure
+from trainer.cost import RowCost
 from trainer.evaluation.figures import MemberFigures, RunLabel
 from trainer.evaluation.paired import (
     NOISY_MEAN,
@@ -98,6 +99,7 @@ class Comparison:
         entries: all cells of the rows.
         runs: the cells of every single run that is part of a row of several seeds.
         differences: every other row minus the baseline (else the first row), by set, paired.
+        costs: what the rows cost whose runs are at hand; empty where only scores are.
     """
 
     rows: tuple[str, ...]
@@ -105,6 +107,7 @@ class Comparison:
     entries: tuple[Entry, ...]
     runs: tuple[Entry, ...]
     differences: tuple[RowDifference, ...]
+    costs: tuple[RowCost, ...] = ()
 
 
 def compare_runs(scored: Sequence[Scored], *, paired: bool = True) -> Comparison:

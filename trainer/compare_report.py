@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,8 +12,9 @@ from manifests import store
 from manifests.keys import slug
 from trainer.compare import Comparison, compare_runs, group_runs, set_name
 from trainer.compare_text import write_comparison
+from trainer.cost import RowCost, row_costs
 from trainer.evaluation.embedding_sample import MIN_CLIPS, load_sample
-from trainer.evaluation.evaluate import EMBEDDINGS
+from trainer.evaluation.evaluate import EMBEDDINGS, EVALUATION_FOLDER
 from trainer.evaluation.score_file import SUFFIX
 from trainer.evaluation.scored import Scored, load_scores
 from trainer.plot_embeddings import Projection, plot_embeddings
@@ -47,6 +49,7 @@ def write_report(
     """
     scored = load_scores(urls)
     comparison = compare_runs(scored, paired=paired)
+    comparison = replace(comparison, costs=_costs(scored))
     written = write_comparison(out, comparison)
     noisy = [item for item in scored if item.file.figures.noise]
     if any(item.file.figures.noisy_mean_auc for item in noisy):
@@ -56,6 +59,23 @@ def write_report(
         own = [item for item in noisy if set_name(item.file) == name]
         written += _map(own, f"map-{slug(name)}", out, projection)
     return comparison, written
+
+
+def _costs(scored: Sequence[Scored]) -> tuple[RowCost, ...]:
+    """Return what the rows cost; scores lie in a folder of the run's (``RUN/evaluation``)."""
+    folders = {item.file.run: Path(item.url).parents[1] for item in scored if _in_run(item.url)}
+    rows = group_runs([item.file.run for item in scored])
+    return row_costs(
+        {
+            row: [folders[label] for label in labels]
+            for row, labels in rows.items()
+            if all(label in folders for label in labels)
+        }
+    )
+
+
+def _in_run(url: str) -> bool:
+    return store.is_local(url) and Path(url).parent.name == EVALUATION_FOLDER
 
 
 def _training_plots(urls: Sequence[str], out: str) -> list[str]:

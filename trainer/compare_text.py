@@ -63,6 +63,7 @@ def grids(comparison: Comparison) -> list[Grid]:
         tables.append(_score_grid(comparison, notes[0], real))
     tables += [_agreement_grid(comparison, note) for note in noisy]
     tables += [_difference_grid(comparison, name) for name in [*(n.set for n in noisy), *real]]
+    tables.append(_cost_grid(comparison))
     return [grid for grid in tables if grid.sections]
 
 
@@ -171,6 +172,28 @@ def _difference_grid(comparison: Comparison, set_name: str) -> Grid:
         tuple(_head({AUDIO: REAL}.get(m, m.removeprefix("noisy.snr_"))) for m in members),
         sections,
     )
+
+
+def _cost_grid(comparison: Comparison) -> Grid:
+    """Return the table of costs; the figures of one machine compare, those of several do not."""
+
+    def cell(value: float | None, form: str, factor: float = 1.0) -> Cell:
+        return Cell() if value is None else Cell(format(value * factor, form))
+
+    rows = tuple(
+        (
+            cost.row,
+            (
+                cell(cost.n_parameters, ","),
+                cell(cost.examples_per_s, ",.1f"),
+                cell(cost.train_s, ",.1f", 1 / 60),
+                cell(cost.memory_mb, ",.0f"),
+            ),
+        )
+        for cost in comparison.costs
+    )
+    heads = ("parameters", "crops/s", "last stage, min", "memory, MB")
+    return Grid("Cost, as the runs' own logs have it", heads, (("", rows),) if rows else ())
 
 
 def _filled(

@@ -1,4 +1,4 @@
-"""The cells of a grid: combinations of (method, k, freeze, E2H, alpha, lambda, seed), or rows."""
+"""The cells of a grid: methods, backbones, noises, seeds and the axes of the adversary, or rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from manifests.errors import UsageError
-from trainer.config import METHODS, Method, TrainConfig
+from trainer.config import METHODS, BackboneName, Method, TrainConfig
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,7 @@ class Axes:
 
     Attributes:
         methods: rows of the table.
+        backbones: networks of the encoder.
         noises: numbers of noises k: the suite's ``k1``, ``k2``, ``k4``.
         freeze: frozen or finetuned classifier.
         e2h: steps of the easy-to-hard schedule, dB an epoch; 0 is off.
@@ -27,6 +28,7 @@ class Axes:
     """
 
     methods: tuple[Method, ...]
+    backbones: tuple[BackboneName, ...] = ()
     noises: tuple[int, ...] = (1,)
     freeze: tuple[bool, ...] = ()
     e2h: tuple[float, ...] = ()
@@ -62,10 +64,11 @@ def cells(axes: Axes, base: Mapping[str, TrainConfig]) -> list[Cell]:
     if not (axes.methods and axes.noises and axes.seeds):
         raise UsageError("grid: expected at least one method, number of noises and seed, got none")
     found = [
-        _cell(config, k, seed)
+        _cell(config, k, seed, named=bool(axes.backbones))
         for method in axes.methods
         for k, seed in itertools.product(axes.noises, axes.seeds)
-        for config in _variants(base[method], axes)
+        for one in _backbones(base[method], axes)
+        for config in _variants(one, axes)
     ]
     return list({cell.name: cell for cell in found}.values())
 
@@ -98,6 +101,11 @@ def row_cells(
     ]
 
 
+def _backbones(base: TrainConfig, axes: Axes) -> Iterator[TrainConfig]:
+    for name in axes.backbones or (base.model.backbone,):
+        yield replace(base, model=replace(base.model, backbone=name))
+
+
 def _variants(base: TrainConfig, axes: Axes) -> Iterator[TrainConfig]:
     """Iterate over the values of the adversary's axes."""
     if base.method != "dat":
@@ -117,8 +125,10 @@ def _variants(base: TrainConfig, axes: Axes) -> Iterator[TrainConfig]:
         )
 
 
-def _cell(config: TrainConfig, k: int, seed: int) -> Cell:
-    name, tagger, e2h = f"{config.method}-k{k}", config.tagger, config.snr.e2h_db_per_epoch
+def _cell(config: TrainConfig, k: int, seed: int, *, named: bool) -> Cell:
+    backbone = f"-{config.model.backbone}" if named else ""
+    tagger, e2h = config.tagger, config.snr.e2h_db_per_epoch
+    name = f"{config.method}{backbone}-k{k}"
     if config.method == "dat":
         name += f"-{'freeze' if tagger.freeze else 'finetune'}-{f'e2h{e2h:g}' if e2h else 'full'}"
         name += f"-{tagger.alpha}-l{tagger.domain_weight:g}"

@@ -22,6 +22,7 @@ from trainer.runs.checkpoint import TrainingState, load_checkpoint, save_checkpo
 from trainer.runs.distributed import World, average_buffers
 from trainer.runs.folder import RunFolder
 from trainer.runs.lock import locked
+from trainer.runs.memory import memory_mb
 from trainer.runs.metrics_log import MetricsLog
 from trainer.runs.progress import Advance, show_progress
 from trainer.runs.restore import restore
@@ -164,6 +165,8 @@ class Keeper:
         figures = {f"train/{name}": value for name, value in zip(names, means, strict=True)}
         n_all = self._n_examples * self.world.size
         figures["train/examples_per_s"] = n_all / max(now - self._since, 1e-9)
+        figures["train/seconds"] = now - self._since
+        figures["train/memory_mb"] = memory_mb()
         if self._log is not None:
             self._log.write(step, figures)
         if self._show is not None:

@@ -16,7 +16,7 @@ PRESETS: Final[dict[str, dict[str, dict[str, Any]]]] = {
     "demo": {
         "model": {"width": 0.25},
         "encoder": {
-            "epochs": 14,
+            "epochs": 7,
             "batch_size": 32,
             "lr": 1e-3,
             "temperature": 0.1,

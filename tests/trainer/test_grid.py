@@ -67,6 +67,19 @@ def test_an_axis_that_is_not_given_is_that_of_the_options() -> None:
     assert cell.config.tagger == tagger and cell.name == "dat-k1-finetune-full-constant-l0.7-s0"
 
 
+def test_backbones_multiply_every_method_and_are_named() -> None:
+    axes = Axes(("baseline", "dat"), backbones=("samplecnn", "musicnn"), weights=(0.1, 0.2))
+    found = {cell.name: cell.config.model.backbone for cell in cells(axes, BASE)}
+    assert found == {
+        "baseline-samplecnn-k1-s0": "samplecnn",
+        "baseline-musicnn-k1-s0": "musicnn",
+        "dat-samplecnn-k1-freeze-full-dann-l0.1-s0": "samplecnn",
+        "dat-samplecnn-k1-freeze-full-dann-l0.2-s0": "samplecnn",
+        "dat-musicnn-k1-freeze-full-dann-l0.1-s0": "musicnn",
+        "dat-musicnn-k1-freeze-full-dann-l0.2-s0": "musicnn",
+    }
+
+
 def test_cells_that_are_the_same_are_one() -> None:
     assert len(cells(Axes(("dat",), weights=(None, 0.05)), BASE)) == 1
 
@@ -106,6 +119,7 @@ def test_the_list_trains_nothing(suite: Path, tmp_path: Path) -> None:
     ("options", "message"),
     [
         (("--methods", "x"), "--methods: expected some of"),
+        (("--backbones", "vgg"), "--backbones: expected a list of samplecnn, transformer,"),
         (("--noises", "3"), "--noises: expected a list of 1, 2 and 4, got '3'"),
         (("--freeze-axis", "perhaps"), "--freeze-axis: expected a list of yes and no"),
         (("--alpha-axis", "up"), "--alpha-axis: expected a list of dann and constant"),

@@ -18,6 +18,7 @@ from trainer.config import METHODS, Method, TrainConfig
 from trainer.experiment import RANDOM
 from trainer.grid import Suite, run_grid
 from trainer.grid_cells import Axes, Cell, cells, row_cells
+from trainer.models.registry import BACKBONES
 
 
 def _step(text: str) -> float:
@@ -29,6 +30,7 @@ def _step(text: str) -> float:
 
 _AXES: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "methods": ("methods", str),
+    "backbones": (f"{', '.join(BACKBONES)}", {name: name for name in BACKBONES}.__getitem__),
     "noises": ("1, 2 and 4", {"1": 1, "2": 2, "4": 4}.__getitem__),
     "freeze_axis": ("yes and no", {"yes": True, "no": False}.__getitem__),
     "e2h_axis": ("steps in dB of at least 0", _step),
@@ -61,6 +63,11 @@ def read_list(text: str | None, option: str, legal: str, kind: Callable[[str], A
     default="baseline,dat,supervised",
     show_default=True,
     help=f"Rows: some of {', '.join(METHODS)}.",
+)
+@click.option(
+    "--backbones",
+    metavar="LIST",
+    help=f"Networks of the encoder: some of {', '.join(BACKBONES)}.  [default: as --backbone]",
 )
 @click.option(
     "--noises",
@@ -139,6 +146,7 @@ def grid(ctx: click.Context, /, **values: Any) -> None:
 def _axis_cells(values: dict[str, Any], given: dict[str, Any]) -> list[Cell]:
     axes = Axes(
         methods=given["methods"],
+        backbones=given["backbones"],
         noises=given["noises"],
         freeze=given["freeze_axis"],
         e2h=given["e2h_axis"],
@@ -152,8 +160,11 @@ def _axis_cells(values: dict[str, Any], given: dict[str, Any]) -> list[Cell]:
 def _row_cells(ctx: click.Context, values: dict[str, Any], given: dict[str, Any]) -> list[Cell]:
     """Return the cells of a file's rows; its values win over those of the command line."""
     rows = {
-        name: _row_config(name, {**values, **own})
+        f"{name}-{backbone}" if backbone else name: _row_config(
+            name, {**values, **own, **({"backbone": backbone} if backbone else {})}
+        )
         for name, own in load_rows_file(values["rows"], ctx).items()
+        for backbone in given["backbones"] or ("",)
     }
     return row_cells(rows, given["noises"], given["seeds"])
 
