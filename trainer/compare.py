@@ -15,7 +15,7 @@ from manifests.errors import ManifestError, UsageError
 from manifests.keys import AUDIO, CLEAN, format_snr
 from trainer.bootstrap import Figure
 from trainer.cost import RowCost
-from trainer.evaluation.figures import MemberFigures, RunLabel
+from trainer.evaluation.figures import MEAN, MemberFigures, RunLabel
 from trainer.evaluation.paired import (
     NOISY_MEAN,
     PairedDifference,
@@ -142,7 +142,7 @@ def compare_runs(scored: Sequence[Scored], *, paired: bool = True) -> Comparison
                     f"{row}: expected all {len(labels)} seeds on {name}, got {len(own)}; evaluate "
                     "the others on it too, or leave them out"
                 )
-            cells = [list(_cells(name, file.run.name, file)) for file in own]
+            cells = [list(_cells(name, file.run.shown, file)) for file in own]
             entries += _merge(row, cells)
             single += [cell for one in cells if len(own) > 1 for cell in one]
         if paired:
@@ -171,7 +171,7 @@ def group_runs(labels: Sequence[RunLabel]) -> dict[str, tuple[RunLabel, ...]]:
             group.append(label)
     rows: dict[str, tuple[RunLabel, ...]] = {}
     for (_, config_sha256), group in groups.items():
-        name = group[0].name if len(group) == 1 else f"{_stem(group)} ×{len(group)}"
+        name = group[0].shown if len(group) == 1 else f"{_stem(group)} ×{len(group)}"
         rows[name if name not in rows else f"{name} {config_sha256[:6]}"] = tuple(group)
     return rows
 
@@ -180,7 +180,7 @@ def _stem(group: Sequence[RunLabel]) -> str:
     """Return what the names of runs share before their seeds (``dat-s0``), else the method."""
     stems = {label.name.removesuffix(f"-s{label.seed}") for label in group}
     alone = len(stems) == 1 and stems.isdisjoint(label.name for label in group)
-    return stems.pop() if alone else group[0].method
+    return replace(group[0], name=stems.pop() if alone else group[0].method).shown
 
 
 def _told_apart(scored: Sequence[Scored]) -> list[Scored]:
@@ -223,7 +223,7 @@ def _check_set(items: Sequence[Scored]) -> None:
         identity = (run.method, run.config_sha256, run.seed)
         if identity in seen:
             raise UsageError(
-                f"{run.name}: expected each run once on {item.file.set.name}, got {run.method} "
+                f"{run.shown}: expected each run once on {item.file.set.name}, got {run.method} "
                 f"with seed {run.seed} twice; name it once"
             )
         seen.add(identity)
@@ -234,7 +234,7 @@ def _cells(name: str, row: str, file: ScoreFile) -> Iterator[Entry]:
         if figure is not None:
             run = file.run
             yield Entry(
-                row, (run.name,), (run.seed,), run.method, name, column, metric,
+                row, (run.shown,), (run.seed,), run.method, name, column, metric,
                 figure.value, figure.low, figure.high, None,
             )  # fmt: skip
 
@@ -294,12 +294,16 @@ def _differences(
         for row, labels in groups.items()
         if (side := [run for run in drawn if run.file.run in labels])
     }
-    baselines = (row for row, side in sides.items() if side[0].file.run.method == BASELINE)
+    baselines = (row for row, side in sides.items() if _is_baseline(side[0].file.run))
     reference = next(baselines, next(iter(sides)))
     for row, side in sides.items():
         if row != reference:
             paired = compare_draws(sides[reference], side)
             yield RowDifference(name, row, reference, paired.differences)
+
+
+def _is_baseline(run: RunLabel) -> bool:
+    return run.method == BASELINE and run.aggregate == MEAN
 
 
 def _note(name: str, file: ScoreFile) -> SetNote:

@@ -23,8 +23,9 @@ from trainer.plots import plot_scores, save_plot
 from trainer.runs.folder import METRICS
 from trainer.runs.metrics_log import read_records
 
-STAGES: Final = ("encoder", "domain", "baseline")
-"""Folders of a run's earlier stages, in order (``trainer.experiment``)."""
+EARLIER: Final = ("encoder", "domain", "baseline")
+LATER: Final = ("pooling",)
+"""Folders of a run's other stages, in order (``trainer.experiment``)."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -91,7 +92,8 @@ def _training_plots(urls: Sequence[str], out: str) -> list[str]:
 
 def _records(run: Path) -> list[dict[str, Any]]:
     """Return what a run's stages measured: each stage keeps a folder of its own below the run."""
-    paths = [run / stage / METRICS for stage in STAGES] + [run / METRICS]
+    folders = [*(run / stage for stage in EARLIER), run, *(run / stage for stage in LATER)]
+    paths = [folder / METRICS for folder in folders]
     return [record for path in paths if path.is_file() for record in read_records(path)]
 
 

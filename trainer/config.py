@@ -14,6 +14,7 @@ from trainer.losses import ConsistencyForm, DomainForm
 
 InputLevel = Literal["rms", "asis"]
 BackboneName = Literal["samplecnn", "transformer", "shortchunk", "musicnn"]
+Aggregation = Literal["mean", "attention"]
 Method = Literal[
     "baseline",
     "supervised",
@@ -270,6 +271,35 @@ class TeacherConfig:
 
 
 @dataclass(frozen=True)
+class PoolingConfig:
+    """Stage 4: how the scores of a file's chunks become the file's.
+
+    Attributes:
+        aggregate: ``attention`` also trains attention pooling on bags of chunks, behind the
+            finished tagger, which stays as it is; ``mean`` trains nothing.
+        epochs: passes over the bags.
+        batch_size: bags of a step on one rank; a bag is all whole chunks of one member of a clip.
+        lr: Adam's learning rate.
+        hidden: size of the attention's hidden layer.
+        limit: clips of each half whose bags are taken, the first N of the set; 0 takes all.
+        validations: validations over the stage, beside one before the first step.
+    """
+
+    aggregate: Aggregation = "mean"
+    epochs: int = 20
+    batch_size: int = 48
+    lr: float = 1e-3
+    hidden: int = 128
+    limit: int = 0
+    validations: int = 20
+
+    @property
+    def trains(self) -> bool:
+        """Whether there is anything to train."""
+        return self.aggregate == "attention"
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """A whole run: what ``RUN/config.json`` holds.
 
@@ -287,6 +317,7 @@ class TrainConfig:
         teacher: its first teacher; None where that is still to be trained.
         unlabelled: the set that its unlabelled examples come from, by name and plan; empty where
             they are the target half.
+        pooling: stage 4; it has a folder of its own, ``RUN/pooling``, with a config of its own.
     """
 
     method: Method = "dat"
@@ -301,14 +332,17 @@ class TrainConfig:
     student: StudentConfig = StudentConfig()
     teacher: TeacherConfig | None = None
     unlabelled: str = ""
+    pooling: PoolingConfig = PoolingConfig()
 
     def record(self) -> dict[str, Any]:
-        """Return the config as JSON values.
+        """Return the config of the tagger as JSON values.
 
         What only a noisy student has is left out elsewhere: the configs of other methods, and the
-        hashes over them, stay what they were before there was one.
+        hashes over them, stay what they were before there was one. Stage 4 is left out because it
+        changes nothing in the tagger: it may be added to a run that is finished.
         """
         values = asdict(self)
+        del values["pooling"]
         if self.method != "noisy-student":
             for name in ("student", "teacher", "unlabelled"):
                 del values[name]

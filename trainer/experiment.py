@@ -1,19 +1,21 @@
 """One run from its config: the stages it needs, in order, in their folders.
 
 ``RUN/encoder`` is stage 1, ``RUN/domain`` stage 2, ``RUN/baseline`` the baseline behind AdaBN,
-``RUN/teacher`` and ``RUN/round-N`` the teachers of a noisy student, and ``RUN`` itself the tagger.
-Stages that are done are kept, so a run goes on where it stopped.
+``RUN/teacher`` and ``RUN/round-N`` the teachers of a noisy student, ``RUN`` itself the tagger, and
+``RUN/pooling`` the attention behind it. Stages that are done are kept, so a run goes on where it
+stopped.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from manifests.errors import UsageError
 from trainer.adabn import train_adabn
+from trainer.attention import POOLING
 from trainer.comparisons import train_comparison
 from trainer.compute import Compute
 from trainer.config import ADDED_TO_MODEL, TrainConfig
@@ -25,6 +27,7 @@ from trainer.runs.writing import written_to
 from trainer.stage1_encoder import train_encoder
 from trainer.stage2_domain import train_domain
 from trainer.stage3_dat import train_dat
+from trainer.stage4_pooling import train_pooling
 from trainer.student_audio import student_config
 from trainer.weights import find_stage, has_checkpoint
 
@@ -74,16 +77,33 @@ def train_run(
     if given is not None or only_stage in (2, 3):
         find_stage(given or out, "domain" if only_stage == 3 else "encoder", config.model)
     run = _open(out, config.record(), compute, overwrite=overwrite)
+    if 4 in stages:
+        whole = {**config.record(), POOLING: asdict(config.pooling)}
+        pooling = _open(out / POOLING, whole, compute, overwrite=overwrite)
     if 1 in stages:
         _say_without_pretrain(roles)
         train_encoder(config, roles, _stage(run, "encoder", compute), compute)
-    encoder = None if config.encoder_init == RANDOM else given or out
-    if config.method == "dat":
-        if 2 in stages:
-            train_domain(config, roles, given or out, _stage(run, "domain", compute), compute)
-        if 3 in stages:
-            train_dat(config, roles, init or out, run, compute)
-    elif config.method == "adabn":
+    if 2 in stages:
+        train_domain(config, roles, given or out, _stage(run, "domain", compute), compute)
+    if 3 in stages and config.method == "dat":
+        train_dat(config, roles, init or out, run, compute)
+    elif 3 in stages:
+        encoder = None if config.encoder_init == RANDOM else given or out
+        _train_comparison(config, roles, encoder, teacher, run, compute)
+    if 4 in stages:
+        train_pooling(config, roles, run, pooling, compute)
+
+
+def _train_comparison(
+    config: TrainConfig,
+    roles: Roles,
+    encoder: Path | None,
+    teacher: Path | None,
+    run: RunFolder,
+    compute: Compute,
+) -> None:
+    """Train the tagger of a method without an adversary, and what it needs before."""
+    if config.method == "adabn":
         baseline = _stage(run, "baseline", compute)
         train_comparison(config, roles, encoder, baseline, compute)
         train_adabn(config, roles, baseline.path, run, compute)
@@ -122,6 +142,11 @@ def _check_options(
 ) -> None:
     if only_stage is not None and config.method != "dat":
         raise UsageError(f"--stage: expected with 'train dat' only, got {config.method}")
+    if config.pooling.trains and only_stage in (1, 2):
+        raise UsageError(
+            f"--aggregate attention: expected --stage 3, which trains the tagger, got --stage "
+            f"{only_stage}; leave one out"
+        )
     if encoder_from == RANDOM and config.method == "dat":
         raise UsageError("--encoder random: expected a pretrained encoder for dat")
     if config.method in ("consistency", "robust") and not config.tagger.hears_pairs:
@@ -142,12 +167,13 @@ def _check_options(
 
 
 def _stages(config: TrainConfig, given: Path | None, only_stage: int | None) -> set[int]:
-    """Return which of the three stages a run trains itself."""
+    """Return which of the four stages a run trains itself."""
+    last = {4} if config.pooling.trains else set[int]()
     if only_stage is not None:
-        return {only_stage}
+        return {only_stage, *last}
     own_encoder = given is None and config.encoder_init != RANDOM
     later = {2, 3} if config.method == "dat" else {3}
-    return {1, *later} if own_encoder else later
+    return {1, *later, *last} if own_encoder else later | last
 
 
 def _open(out: Path, config: dict[str, Any], compute: Compute, *, overwrite: bool) -> RunFolder:

@@ -1,4 +1,8 @@
-"""A tagger as one file for other programs: ONNX or TorchScript, audio in, tag probabilities out."""
+"""A tagger as one file for other programs: ONNX or TorchScript, audio in, tag probabilities out.
+
+Chunks go in and scores of chunks come out, so that files of any length need little memory. A tagger
+with attention gives a second output: its scores a, of which the weights of chunks are exp(a).
+"""
 
 from __future__ import annotations
 
@@ -19,27 +23,32 @@ from manifests.errors import UsageError
 from trainer.tagger import Tagger
 
 FORMATS: Final = ("onnx", "torchscript")
+WEIGHTED: Final = "sum of exp(attention) * probabilities / sum of exp(attention), over the chunks"
 
 
 class ChunkTagger(nn.Module):
-    """Level, encoder and label predictor in one module: (B, 1, chunk) to (B, n_tags)."""
+    """Level, encoder and heads in one module: (B, 1, chunk) to one or two (B, n_tags)."""
 
     def __init__(self, tagger: Tagger) -> None:
         super().__init__()
         self.encoder, self.predictor = tagger.encoder.cpu(), tagger.predictor.cpu()
+        self.pooling = None if tagger.pooling is None else tagger.pooling.cpu()
         self.prepare: Callable[[torch.Tensor], torch.Tensor] = tagger.prepare
 
-    def forward(self, audio: torch.Tensor) -> torch.Tensor:
-        """Return tag probabilities of chunks."""
-        logits: torch.Tensor = self.predictor(self.encoder(self.prepare(audio)))
-        return torch.sigmoid(logits)
+    def forward(self, audio: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+        """Return tag probabilities of chunks, and the attention's scores where it has one."""
+        embeddings = self.encoder(self.prepare(audio))
+        probabilities = torch.sigmoid(self.predictor(embeddings))
+        if self.pooling is None:
+            return probabilities
+        return probabilities, self.pooling.scores(embeddings)
 
 
 def export_tagger(tagger: Tagger, path: Path, format_name: str) -> None:
     """Write a tagger as ONNX or TorchScript, and ``PATH.json`` with tags, rate and band.
 
     Any number of chunks goes in at once. The caller resamples to 22,050 Hz, applies the band limit
-    and takes the mean over a file's chunks.
+    and makes a file's score of those of its chunks, as the card says.
 
     Args:
         tagger: a trained tagger.
@@ -55,22 +64,27 @@ def export_tagger(tagger: Tagger, path: Path, format_name: str) -> None:
     model = ChunkTagger(tagger).eval()
     chunk = tagger.encoder.chunk_samples
     example = torch.zeros(2, 1, chunk).uniform_(-0.1, 0.1)
-    data = _onnx(model, example) if format_name == "onnx" else _torchscript(model, example)
+    outputs = ["probabilities"] if tagger.pooling is None else ["probabilities", "attention"]
+    data = _onnx(model, example, outputs) if format_name == "onnx" else _torchscript(model, example)
+    shape = ["n_chunks", len(tagger.tags)]
     card = {
         "format": format_name,
         "input": {"name": "audio", "shape": ["n_chunks", 1, chunk]},
-        "output": {"name": "probabilities", "shape": ["n_chunks", len(tagger.tags)]},
+        "output": {"name": "probabilities", "shape": shape},
+        "file_score": "mean of probabilities over the chunks",
         "backbone": tagger.encoder.name,
         "sample_rate": tagger.encoder.sample_rate,
         "band_hz": tagger.band_hz,
         "tags": list(tagger.tags),
         "weights_sha256": tagger.sha256,
     }
+    if tagger.pooling is not None:
+        card |= {"attention": {"name": "attention", "shape": shape}, "file_score": WEIGHTED}
     store.write_bytes(str(path), data)
     store.write_text(f"{path}.json", pretty_json(card))
 
 
-def _onnx(model: nn.Module, example: torch.Tensor) -> bytes:
+def _onnx(model: nn.Module, example: torch.Tensor, outputs: list[str]) -> bytes:
     try:
         import onnxscript  # noqa: F401
     except ImportError as error:
@@ -82,7 +96,7 @@ def _onnx(model: nn.Module, example: torch.Tensor) -> bytes:
             model,
             (example,),
             input_names=["audio"],
-            output_names=["probabilities"],
+            output_names=outputs,
             dynamic_shapes=({0: n_chunks},),
             dynamo=True,
             verbose=False,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, get_args
 
 import joblib
 
@@ -22,9 +22,9 @@ from manifests.errors import UsageError
 from manifests.parent import end_with_parent
 from manifests.shardset import SUITE
 from trainer.compute import open_compute, shared_cores
-from trainer.config import SystemConfig, as_first_written
+from trainer.config import Aggregation, SystemConfig, as_first_written
 from trainer.evaluation.checkpoint import SetRequest, evaluate_checkpoint
-from trainer.evaluation.evaluate import EVALUATION, EVALUATION_FOLDER
+from trainer.evaluation.evaluate import EVALUATION_FOLDER, evaluation_name
 from trainer.experiment import RANDOM, train_run
 from trainer.grid_cells import Cell
 from trainer.preflight import check_run
@@ -94,7 +94,8 @@ def _train(
 def _check(grid: list[Cell], suite: Suite, system: SystemConfig) -> None:
     """Check the sets of every kind of cell before the first one is trained."""
     with open_compute(system) as compute:
-        for cell in {(cell.k, cell.config.method): cell for cell in grid}.values():
+        kinds = {(cell.k, cell.config.method, cell.config.pooling.trains): cell for cell in grid}
+        for cell in kinds.values():
             roles = suite.roles(cell.k)
             if not any(role in roles for role in TEST_ROLES):
                 raise UsageError(
@@ -103,6 +104,7 @@ def _check(grid: list[Cell], suite: Suite, system: SystemConfig) -> None:
                     "with --set ROLE=SET"
                 )
             stages = {1, 2, 3} if cell.config.method == "dat" else {1, 3}
+            stages |= {4} if cell.config.pooling.trains else set()
             check_run(cell.config, roles, compute, stages)
 
 
@@ -190,7 +192,10 @@ def train_cell(
     *,
     others: Collection[Cell] = (),
 ) -> None:
-    """Train and evaluate one cell; ``others`` are there, and one may be a student's teacher."""
+    """Train and evaluate one cell; ``others`` are there, and one may be a student's teacher.
+
+    A cell with attention is scored with it and without: two rows of the table from one run.
+    """
     roles, run = suite.roles(cell.k), out / cell.name
     random = cell.config.encoder_init == RANDOM
     encoder = RANDOM if random else str(encoder_path(out, cell))
@@ -204,8 +209,9 @@ def train_cell(
             teacher=teacher_path(out, cell, others),
             overwrite=suite.overwrite,
         )
-        if (run / EVALUATION_FOLDER / EVALUATION).is_file():
-            return
         urls = [roles.urls[role] for role in TEST_ROLES if role in roles]
         requests = [SetRequest(url) for url in (*urls, *suite.also)]
-        evaluate_checkpoint(run, requests, device=compute.device)
+        aggregates: tuple[Aggregation, ...] = get_args(Aggregation)
+        for aggregate in aggregates if cell.config.pooling.trains else ("mean",):
+            if not (run / EVALUATION_FOLDER / evaluation_name(aggregate)).is_file():
+                evaluate_checkpoint(run, requests, device=compute.device, aggregate=aggregate)

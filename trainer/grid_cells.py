@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from manifests.canonical import canonical_json
 from manifests.errors import UsageError
 from trainer.config import METHODS, BackboneName, Method, TrainConfig
 
@@ -84,7 +85,8 @@ def row_cells(
         seeds: seeds.
 
     Raises:
-        UsageError: no number of noises or seed, or names that no folder can have or that two share.
+        UsageError: no number of noises or seed, names that no folder can have or that two share, or
+            rows that train the same tagger.
     """
     if not (noises and seeds):
         raise UsageError("grid: expected at least one number of noises and seed, got none")
@@ -93,6 +95,15 @@ def row_cells(
         raise UsageError(
             f"--rows: expected names that differ in letters and digits, got {', '.join(rows)}"
         )
+    trained: dict[str, str] = {}
+    for name, config in rows.items():
+        same = trained.setdefault(canonical_json(config.record()), name)
+        if same != name:
+            raise UsageError(
+                f"--rows: expected rows that differ, got [{same}] and [{name}] with the same "
+                "tagger; one of them will do, for a row with aggregate = 'attention' is scored by "
+                "the mean too"
+            )
     several = len(noises) > 1
     return [
         Cell(f"{slugs[name]}{f'-k{k}' if several else ''}-s{seed}", k, replace(config, seed=seed))

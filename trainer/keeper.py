@@ -93,7 +93,9 @@ class Keeper:
                 stack.enter_context(locked(self.run))
             self._resume()
             if self.world.is_main:
-                log = MetricsLog(self.run, self.stage, step=self.first_step)
+                # without a checkpoint a record of step 0 is none to keep either
+                kept = self.first_step if has_checkpoint(self.run.last) else -1
+                log = MetricsLog(self.run, self.stage, step=kept)
                 self._log = stack.enter_context(log)
             self._show = stack.enter_context(
                 show_progress(

@@ -18,6 +18,7 @@ from trainer.snr_schedule import constant, easy_to_hard
 from trainer.stage1_encoder import ContrastiveValidation, encoder_parts
 from trainer.stage2_domain import DomainValidation, domain_parts
 from trainer.stage3_dat import dat_parts
+from trainer.stage4_pooling import bag_refs
 from trainer.student_audio import student_loaders, student_parts
 from trainer.validation import TagValidation
 
@@ -29,7 +30,8 @@ def check_run(config: TrainConfig, roles: Roles, compute: Compute, stages: Colle
         config: what will be trained.
         roles: sets by role.
         compute: rank and ranks.
-        stages: which of 1 (encoder), 2 (domain classifier) and 3 (tagger) will be trained.
+        stages: which of 1 (encoder), 2 (domain classifier), 3 (tagger) and 4 (attention) will be
+            trained.
 
     Raises:
         UsageError: a role is missing, a half has too few examples for a batch, SNRs cannot be
@@ -51,6 +53,8 @@ def check_run(config: TrainConfig, roles: Roles, compute: Compute, stages: Colle
         steps = loaders[SOURCE].steps_per_epoch
         _check_snrs(loaders, easy_to_hard(config.snr, steps, easy="low"), config.domain.epochs)
         DomainValidation(roles, config)
+    if 4 in stages:
+        bag_refs(roles, config, compute.world)
     if 3 in stages and config.method == "noisy-student":
         _check_student(config, roles, compute)
     elif 3 in stages:

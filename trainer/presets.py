@@ -31,6 +31,7 @@ PRESETS: Final[dict[str, dict[str, dict[str, Any]]]] = {
             "domain_loss": "confusion",
             "lambda_dom": 0.1,
         },
+        "pooling": {"batch_size": 24},
     },
 }
 

@@ -61,9 +61,8 @@ def student_parts(roles: Roles, config: TrainConfig) -> dict[str, Part]:
         UsageError: no unlabelled examples, or a set that the options do not fit.
         ManifestError: a set is damaged.
     """
-    train, student = roles.open("train"), config.student
-    noisy = student.labelled_hears == "student" and student.student_hears != "augmented"
-    labelled = make_part(train, STUDENT_LABELLED if noisy else LABELLED_CLEAN, domain=SOURCE)
+    train = roles.open("train")
+    labelled = make_part(train, labelled_reading(config.student), domain=SOURCE)
     given = UNLABELLED in roles
     unlabelled = roles.open(UNLABELLED) if given else train
     index = unlabelled.index
@@ -77,6 +76,12 @@ def student_parts(roles: Roles, config: TrainConfig) -> dict[str, Part]:
         return {SOURCE: labelled, TARGET: make_part(unlabelled, reading, domain=TARGET)}
     name = f"{index.name}/unlabelled"
     return {SOURCE: labelled, TARGET: make_part(unlabelled, reading, name=name)}
+
+
+def labelled_reading(student: StudentConfig) -> Reading:
+    """Return what is read of labelled examples."""
+    noisy = student.labelled_hears == "student" and student.student_hears != "augmented"
+    return STUDENT_LABELLED if noisy else LABELLED_CLEAN
 
 
 def unlabelled_reading(config: TrainConfig, snrs_db: tuple[float, ...], name: str) -> Reading:

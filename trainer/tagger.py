@@ -17,12 +17,15 @@ from manifests import store
 from manifests.errors import ManifestError
 from manifests.reading import ReadOptions, read_file
 from manifests.signal import power, power_db
+from trainer.attention import POOLING, load_attention
 from trainer.compute import prepared
-from trainer.config import ModelConfig
-from trainer.evaluation.model import TorchPredict
+from trainer.config import Aggregation, ModelConfig
+from trainer.evaluation.clip_scores import Aggregate, mean_of_chunks
+from trainer.evaluation.model import AttentionAggregate, TorchPredict
 from trainer.level import QUIETEST_DBFS
 from trainer.models.backbone import Backbone
 from trainer.models.heads import LabelPredictor
+from trainer.models.pooling import AttentionPooling
 from trainer.models.registry import BACKBONES, chunk_samples, new_encoder
 from trainer.runs.restore import load_weights
 from trainer.weights import find_checkpoint, weights_sha256
@@ -49,6 +52,7 @@ class Tagger:
         model: what its input goes through.
         sha256: hash of its weights.
         card: what its checkpoint says beside.
+        pooling: weighs the chunks of a file; None where its score is their mean.
     """
 
     name: str
@@ -59,6 +63,12 @@ class Tagger:
     model: ModelConfig
     sha256: str
     card: dict[str, Any]
+    pooling: AttentionPooling | None = None
+
+    @property
+    def aggregate(self) -> Aggregate:
+        """What makes a file's scores of those of its chunks."""
+        return mean_of_chunks if self.pooling is None else AttentionAggregate(self.pooling)
 
     @property
     def prepare(self) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -75,14 +85,20 @@ class Tagger:
         )
 
 
-def load_tagger(path: Path) -> Tagger:
+def load_tagger(path: Path, aggregate: Aggregation = "mean") -> Tagger:
     """Load the best checkpoint of a run.
 
+    Args:
+        path: the run's folder, or a checkpoint's folder.
+        aggregate: ``attention`` loads what stage 4 of the run ended with: the same tagger with the
+            attention behind it.
+
     Raises:
-        UsageError: there is no checkpoint.
+        UsageError: there is no checkpoint, or none of stage 4.
         ManifestError: it holds no tagger, or is damaged.
     """
-    checkpoint = find_checkpoint(path)
+    attends = aggregate == "attention"
+    checkpoint = find_checkpoint(path, *([POOLING] if attends else []))
     card = checkpoint.progress
     if "tags" not in card:
         raise ManifestError(
@@ -94,6 +110,7 @@ def load_tagger(path: Path) -> Tagger:
     predictor = LabelPredictor(encoder.n_features, len(tags))
     load_weights(checkpoint, "encoder", encoder)
     load_weights(checkpoint, "predictor", predictor)
+    pooling = load_attention(checkpoint, encoder.n_features, len(tags), path) if attends else None
     return Tagger(
         name=_run_name(path),
         encoder=encoder.eval(),
@@ -103,6 +120,7 @@ def load_tagger(path: Path) -> Tagger:
         model=model,
         sha256=weights_sha256(checkpoint),
         card=card,
+        pooling=pooling,
     )
 
 
@@ -129,7 +147,8 @@ def _said(card: dict[str, Any], where: str) -> tuple[ModelConfig, tuple[str, ...
 
 def _run_name(path: Path) -> str:
     resolved = path.resolve()
-    return resolved.parents[1].name if resolved.parent.name == "checkpoints" else resolved.name
+    folder = resolved.parents[1] if resolved.parent.name == "checkpoints" else resolved
+    return folder.parent.name if folder.name == POOLING else folder.name
 
 
 def random_tagger(like: Tagger, seed: int = 0) -> Tagger:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 
 import torch
@@ -15,10 +15,10 @@ from manifests.errors import ManifestError
 from manifests.shardset import ShardSet
 from trainer.data import clip_refs, iter_clips
 from trainer.data.clips import check_chunks
-from trainer.evaluation.clip_scores import Clip, score_clips
+from trainer.evaluation.clip_scores import Clip, Floats, score_clips
 from trainer.evaluation.model import TorchPredict
 from trainer.evaluation.set_clips import members_snr_db
-from trainer.metrics import macro_metrics
+from trainer.metrics import Labels, macro_metrics
 from trainer.models.backbone import Backbone
 
 
@@ -30,6 +30,11 @@ class TagValidation:
         tags: the model's vocabulary.
         limit: clips to score, the first N of the set; 0 takes all.
         workers: decoding processes.
+
+    Attributes:
+        tags: the model's vocabulary.
+        members: SNR of each member, in dB; None for clean.
+        refs: the clips, each with all these members.
 
     Raises:
         ManifestError: the set's vocabulary is not the model's, it holds real recordings, or no tag
@@ -54,11 +59,11 @@ class TagValidation:
         self.tags, self.workers = tags, workers
         self.members = members_snr_db(shard_set.index)
         refs = clip_refs(shard_set, tuple(self.members), chunk_samples=1)
-        self._refs = refs[:limit] if limit else refs
-        counts = Counter(tag for ref in self._refs for tag in ref.tags)
-        if not any(0 < n < len(self._refs) for n in counts.values()):
+        self.refs = refs[:limit] if limit else refs
+        counts = Counter(tag for ref in self.refs for tag in ref.tags)
+        if not any(0 < n < len(self.refs) for n in counts.values()):
             raise ManifestError(
-                f"{name}: expected a tag that some of {len(self._refs)} validation clips have and "
+                f"{name}: expected a tag that some of {len(self.refs)} validation clips have and "
                 "others lack, got none; use a larger validation set or --valid-limit"
             )
 
@@ -68,7 +73,7 @@ class TagValidation:
         Raises:
             ManifestError: one is shorter.
         """
-        check_chunks(self._refs, chunk_samples)
+        check_chunks(self.refs, chunk_samples)
 
     def __call__(
         self,
@@ -93,15 +98,24 @@ class TagValidation:
         clips = (
             Clip(c.ref.key, c.ref.song, c.ref.tags, {m: x.numpy() for m, x in c.chunks.items()})
             for c in iter_clips(
-                self._refs, chunk_samples=encoder.chunk_samples, n_workers=self.workers
+                self.refs, chunk_samples=encoder.chunk_samples, n_workers=self.workers
             )
         )
         scores = score_clips(clips, predict, tags=self.tags, members=tuple(self.members))
         encoder.train()
         label_predictor.train()
+        return self.figures(scores.scores, scores.labels)
+
+    def figures(self, scores: Mapping[str, Floats], labels: Labels) -> dict[str, float]:
+        """Return the figures of the clips' scores.
+
+        Args:
+            scores: by member, (n_clips, n_tags).
+            labels: (n_clips, n_tags).
+        """
         figures = {}
         for member in self.members:
-            macro = macro_metrics(scores.scores[member], scores.labels, self.tags)
+            macro = macro_metrics(scores[member], labels, self.tags)
             # never None: __init__ saw to it that a tag can be scored
             auc = math.nan if macro.auc is None else macro.auc
             figures[f"auc_{member.removeprefix('noisy.')}"] = auc

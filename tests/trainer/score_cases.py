@@ -10,7 +10,13 @@ import numpy as np
 from trainer.evaluation.clip_scores import ClipScores
 from trainer.evaluation.embedding_sample import sample_embeddings, write_sample
 from trainer.evaluation.evaluate import EMBEDDINGS
-from trainer.evaluation.figures import MetricDefinition, RunLabel, SetEvaluation, SetLabel
+from trainer.evaluation.figures import (
+    MEAN,
+    MetricDefinition,
+    RunLabel,
+    SetEvaluation,
+    SetLabel,
+)
 from trainer.evaluation.measure import measure_set
 from trainer.evaluation.score_file import SUFFIX, ScoreFile, write_score_file
 
@@ -62,12 +68,13 @@ def write_scores(
     config: str = "c" * 64,
     label: SetLabel = LABEL,
     metric: MetricDefinition = METRIC,
+    aggregate: str = MEAN,
 ) -> str:
     """Measure a tagger and write its score file and embedding sample; returns the URL."""
     clips = clips or scores_of()
     snrs_db = {member: SNRS_DB[member] for member in clips.scores if member in SNRS_DB}
     found = SetEvaluation(label, measure_set(clips, snrs_db, metric))
-    run = RunLabel(name, method, seed, config)
+    run = RunLabel(name, method, seed, config, aggregate=aggregate)
     file = ScoreFile.of(run, "w" * 64, metric, "linear", found, clips.tags)
     url = write_score_file(folder, file, clips)
     write_sample(url.removesuffix(SUFFIX) + EMBEDDINGS, sample_embeddings(clips))

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from score_cases import LABEL, scores_of, write_scores
+from score_cases import LABEL, METRIC, scores_of, write_scores
 
 from manifests.errors import ManifestError, UsageError
 from trainer.compare import Comparison, compare_runs, group_runs
 from trainer.compare_text import grids, markdown_table, text_table, write_comparison
-from trainer.evaluation.figures import RunLabel
+from trainer.evaluation.figures import CLIP_SCORE, RunLabel
 from trainer.evaluation.scored import Scored, load_scores
 
 OTHER = replace(LABEL, name="test-audioset", recipe_id="o" * 64)
@@ -116,6 +116,28 @@ def test_without_a_baseline_the_first_row_is_the_reference(scored: list[Scored])
     kept = [item for item in scored if item.file.run.method != "baseline"]
     assert {d.reference for d in compare_runs(kept).differences} == {"random"}
     assert compare_runs(kept, paired=False).differences == ()
+
+
+def test_attention_is_a_row_of_its_own_and_never_the_reference(tmp_path: Path) -> None:
+    """The mean comes first, whatever the files are called, and is what others differ from."""
+    runs = []
+    for seed in (0, 1):
+        out = str(tmp_path / f"base-s{seed}" / "evaluation")
+        for aggregate, config in (("attention", "a" * 64), ("mean", "m" * 64)):
+            metric = replace(METRIC, clip_score=CLIP_SCORE[aggregate])
+            write_scores(
+                out, scores_of(seed, skill=2.0 + (aggregate == "attention")), name=f"base-s{seed}",
+                method="baseline", seed=seed, config=config, metric=metric, aggregate=aggregate,
+            )  # fmt: skip
+        runs.append(str(tmp_path / f"base-s{seed}"))
+    found = compare_runs(load_scores(runs))
+    assert found.rows == ("base ×2", "base (attention) ×2")
+    assert {(d.row, d.reference) for d in found.differences} == {
+        ("base (attention) ×2", "base ×2"),
+    }
+    single = compare_runs(load_scores(runs[:1]))
+    assert single.rows == ("base-s0", "base-s0 (attention)")
+    assert {e.runs for e in single.entries} == {("base-s0",), ("base-s0 (attention)",)}
 
 
 def test_same_method_with_another_config_is_another_row() -> None:

@@ -21,7 +21,7 @@ from score_cases import LABEL, METRIC, SNRS_DB, TAGS, reordered, scores_of, writ
 from manifests.canonical import canonical_json
 from manifests.errors import ManifestError
 from trainer.evaluation.embedding_sample import load_sample, sample_embeddings, write_sample
-from trainer.evaluation.figures import RunLabel, SetEvaluation, SetLabel
+from trainer.evaluation.figures import CLIP_SCORE, RunLabel, SetEvaluation, SetLabel
 from trainer.evaluation.measure import measure_set
 from trainer.evaluation.paired import compare_pair
 from trainer.evaluation.score_file import ScoreFile, load_score_file
@@ -84,6 +84,38 @@ def test_the_table_is_plain_pandas(url: str) -> None:
     np.testing.assert_array_equal(clean["score.female voice"], clips.scores["clean"][:, 3])
     carried = clean["tags"].map(lambda tags: "guitar" in tags).to_numpy(bool)
     np.testing.assert_array_equal(carried, clips.labels[:, 0])
+
+
+@pytest.mark.parametrize("absent", [(), ("aggregate",), ("aggregate", "backbone", "chunk_samples")])
+def test_files_of_every_age_are_read(url: str, absent: tuple[str, ...]) -> None:
+    """Files from before a field was there stay as they are, and mean what they meant."""
+    whole = load_score_file(url)[0]
+
+    def age(record: dict[str, Any]) -> None:
+        for name in absent:
+            del record["run"][name]
+
+    edit(url, age)
+    before = Path(url).read_bytes()
+    assert load_score_file(url)[0] == whole and Path(url).read_bytes() == before
+    assert (whole.run.aggregate, whole.run.backbone) == ("mean", "samplecnn")
+
+
+def test_half_of_what_came_at_once_is_no_age(url: str) -> None:
+    edit(url, lambda record: record["run"].pop("chunk_samples"))
+    with pytest.raises(ManifestError, match="expected fields"):
+        load_score_file(url)
+
+
+def test_attention_has_its_own_files_beside_the_means(tmp_path: Path) -> None:
+    mean = write_scores(str(tmp_path))
+    url = write_scores(str(tmp_path), aggregate="attention")
+    assert Path(url).name == "test-musan.attention.scores"
+    label = replace(LABEL, subset_id="5" * 64)
+    both = write_scores(str(tmp_path), label=label, aggregate="attention")
+    assert Path(both).name == "test-musan.555555555555.attention.scores"
+    assert load_score_file(mean)[0].run.shown == "dat"
+    assert load_score_file(url)[0].run.shown == "dat (attention)"
 
 
 def test_a_subset_has_its_own_file(tmp_path: Path) -> None:
@@ -163,6 +195,8 @@ def set_at(*place: Any) -> Callable[[dict[str, Any]], None]:
         (set_at("metric", "n_draws", 10**9), "expected 1 to 100000 draws"),
         (set_at("metric", "level", 1.5), "a level between 0 and 1, got 100 and 1.5"),
         (set_at("surprise", 1), "expected fields"),
+        (set_at("run", "aggregate", "max"), "expected an aggregate of mean, attention, got 'max'"),
+        (set_at("run", "aggregate", 1), "aggregate: expected str"),
         (set_at("run", "seed", "0"), "seed: expected int"),
     ],
 )
@@ -296,6 +330,19 @@ def test_other_definitions_are_not_compared(url: str, tmp_path: Path) -> None:
     other = write_scores(str(tmp_path / "other"), metric=replace(METRIC, n_draws=99))
     with pytest.raises(ManifestError, match="expected one metric"):
         compare_pair(scored(url), scored(other))
+
+
+def test_how_a_run_aggregates_is_part_of_the_run_and_not_of_the_metric(
+    url: str, tmp_path: Path
+) -> None:
+    """Mean and attention are compared; a clip score that the aggregate does not explain is not."""
+    own = replace(METRIC, clip_score=CLIP_SCORE["attention"])
+    folder = str(tmp_path / "other")
+    attention = write_scores(folder, scores_of(1), metric=own, aggregate="attention")
+    assert compare_pair(scored(url), scored(attention)).second[0].aggregate == "attention"
+    claimed = write_scores(folder, metric=own)
+    with pytest.raises(ManifestError, match="expected one metric"):
+        compare_pair(scored(url), scored(claimed))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -16,7 +17,9 @@ from tiny_suite import run, run_well
 from manifests.errors import UsageError
 from manifests.rows import CHUNK_SAMPLES
 from trainer.adabn import average_from_here
+from trainer.evaluation.clip_scores import mean_of_chunks
 from trainer.export import ChunkTagger, export_tagger
+from trainer.models.pooling import AttentionPooling
 from trainer.tagger import Tagger, load_tagger
 
 
@@ -47,6 +50,7 @@ def assert_card(path: Path, tagger: Tagger, format_name: str) -> None:
     assert card["sample_rate"] == 22_050 and card["band_hz"] is None
     assert card["input"] == {"name": "audio", "shape": ["n_chunks", 1, CHUNK_SAMPLES]}
     assert card["weights_sha256"] == tagger.sha256
+    assert ("attention" in card) == ("exp(attention)" in card["file_score"])
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
@@ -73,6 +77,51 @@ def test_onnx(tagger: Tagger, chunks: np.ndarray, tmp_path: Path) -> None:
     for n in (1, 2, 5):
         (found,) = session.run(["probabilities"], {"audio": chunks[:n]})
         np.testing.assert_allclose(found, expected[:n], atol=1e-4)
+
+
+def weigh(tagger: Tagger) -> Tagger:
+    """The tagger with an attention that differs from chunk to chunk."""
+    torch.manual_seed(1)
+    pooling = AttentionPooling(tagger.encoder.n_features, len(TAGS), hidden=9)
+    torch.nn.init.normal_(pooling.score.weight)
+    return replace(tagger, pooling=pooling.eval())
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("format_name", ["onnx", "torchscript"])
+def test_attention_is_a_second_output(
+    tagger: Tagger, chunks: np.ndarray, tmp_path: Path, format_name: str
+) -> None:
+    """Put together as the card says, in two pieces, it gives what evaluation gives."""
+    weighed, path = weigh(tagger), tmp_path / "tagger"
+    if format_name == "onnx":
+        pytest.importorskip("onnxruntime", reason="install robust-tagger[onnx]")
+    export_tagger(weighed, path, format_name)
+    assert_card(path, tagger, format_name)
+    card = json.loads(Path(f"{path}.json").read_text())
+    assert card["attention"] == {"name": "attention", "shape": ["n_chunks", len(TAGS)]}
+    assert card["file_score"].startswith("sum of exp(attention) * probabilities / sum of exp(")
+    above, below = np.zeros(len(TAGS)), np.zeros(len(TAGS))
+    for some in (chunks[:3], chunks[3:]):
+        probabilities, attention = outputs_of(path, format_name, some)
+        above += (np.exp(attention) * probabilities).sum(axis=0)
+        below += np.exp(attention).sum(axis=0)
+    expected = weighed.aggregate(*weighed.predict(torch.device("cpu"))(chunks))
+    np.testing.assert_allclose(above / below, expected, atol=1e-4)
+    mean = mean_of_chunks(*tagger.predict(torch.device("cpu"))(chunks))
+    assert np.abs(expected - mean).max() > 1e-2
+
+
+def outputs_of(path: Path, format_name: str, some: np.ndarray) -> list[np.ndarray]:
+    if format_name == "onnx":
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        found: list[np.ndarray] = session.run(["probabilities", "attention"], {"audio": some})
+        return found
+    module = torch.jit.load(str(path))  # type: ignore[no-untyped-call]
+    with torch.no_grad():
+        return [output.numpy() for output in module(torch.from_numpy(some))]
 
 
 def test_the_level_is_part_of_what_is_exported(tagger: Tagger, chunks: np.ndarray) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tiny_suite import DAT, run, run_well
 
 from manifests.errors import UsageError
 from trainer.compare import group_runs
+from trainer.config import PoolingConfig
 from trainer.evaluation.figures import RunLabel
 from trainer.grid import encoder_path
 from trainer.grid_cells import row_cells
@@ -54,10 +56,18 @@ def test_cells_are_named_after_their_rows(tmp_path: Path, suite: Path) -> None:
         "dat-confusion-s0", "dat-confusion-s2",
     ]  # fmt: skip
     config = preset_config("demo", "baseline")
-    found = row_cells({"A b": config, "C": config}, (1, 4), (3,))
+    found = row_cells({"A b": config, "C": replace(config, encoder_init="random")}, (1, 4), (3,))
     assert [(cell.name, cell.k, cell.config.seed) for cell in found] == [
         ("a-b-k1-s3", 1, 3), ("a-b-k4-s3", 4, 3), ("c-k1-s3", 1, 3), ("c-k4-s3", 4, 3),
     ]  # fmt: skip
+
+
+def test_rows_that_train_one_tagger_are_refused_before_training() -> None:
+    """Their scores could not stand in one table; with attention and without is one row's work."""
+    config = preset_config("demo", "baseline")
+    attends = replace(config, pooling=PoolingConfig("attention"))
+    with pytest.raises(UsageError, match=r"got \[A\] and \[B\] with the same tagger; one of them"):
+        row_cells({"A": config, "B": attends}, (1,), (0,))
 
 
 def test_names_that_no_folder_can_tell_apart() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -150,6 +151,23 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
         advance(10, loss=0.25, n_examples=480)
     text = out.getvalue()
     assert "stage 1" in text and "10/10" in text and "loss 0.2500" in text and "examples/s" in text
+
+
+def test_work_within_a_stage_is_a_line_below_its_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One display: two would write over each other, each on the line that the cursor is on."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    out = Terminal()
+    with show_progress("stage", 4, stream=out) as outer:
+        with show_progress("clips", 3, stream=out) as inner:
+            inner(3, loss=0.0, n_examples=3)
+        outer(4, loss=0.5, n_examples=8)
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", out.getvalue())
+    assert re.search(r"stage [^\n]* 4/4 [^\n]*\nclips [^\n]* 3/3 ", text)
+    alone = Terminal()
+    with show_progress("next", 2, stream=alone) as advance:
+        advance(2, loss=0.5, n_examples=8)
+    assert "2/2" in alone.getvalue() and "stage" not in alone.getvalue()
 
 
 def test_clock_text() -> None:

@@ -12,8 +12,9 @@ from manifests.canonical import pretty_json
 from manifests.errors import UsageError
 from manifests.records import parse_json
 from manifests.shardset import INDEX, ShardSet, load_set
+from trainer.cli.aggregate import AGGREGATE
 from trainer.compute import open_compute
-from trainer.config import SystemConfig
+from trainer.config import Aggregation, SystemConfig
 from trainer.evaluation.checkpoint import SetRequest, evaluate_checkpoint, evaluate_random
 from trainer.evaluation.evaluate import EVALUATION_FOLDER
 from trainer.evaluation.figures import Evaluation
@@ -40,6 +41,7 @@ TEST_ROLES = ("test-audioset", "test-musan")
 @click.option(
     "--subset", metavar="FILE", help="Score these keys only: a common subset of a frozen set."
 )
+@AGGREGATE
 @click.option(
     "--random-encoder", is_flag=True, help="Score an untrained model of the same shape instead."
 )
@@ -53,6 +55,7 @@ def evaluate(
     checkpoint: Path,
     shards: tuple[str, ...],
     subset: str | None,
+    aggregate: Aggregation,
     random_encoder: bool,
     out: str | None,
     device: str,
@@ -65,6 +68,8 @@ def evaluate(
         if random_encoder:
             if out is None:
                 raise UsageError("--random-encoder: expected --out DIR for the untrained model")
+            if aggregate != "mean":
+                raise UsageError("--random-encoder: expected --aggregate mean; it has no attention")
             found = evaluate_random(
                 checkpoint, requests, device=compute.device, out=out, n_workers=workers
             )
@@ -73,6 +78,7 @@ def evaluate(
                 checkpoint,
                 requests,
                 device=compute.device,
+                aggregate=aggregate,
                 subset_url=subset,
                 n_workers=workers,
                 out=out,
@@ -115,7 +121,7 @@ def _lines(found: Evaluation) -> list[str]:
     for one in found.sets:
         figures = one.figures
         lines.append(
-            f"{found.run.name} on {one.label.name}: {figures.n_clips} clips, {figures.n_tags} tags "
+            f"{found.run.shown} on {one.label.name}: {figures.n_clips} clips, {figures.n_tags} tags "
             f"({figures.n_left_out} without both classes left out)"
         )
         for member in figures.members:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from trainer.cli.aggregate import AGGREGATE
+from trainer.config import Aggregation
 from trainer.export import FORMATS, export_tagger
 from trainer.tagger import load_tagger
 
@@ -26,6 +28,7 @@ from trainer.tagger import load_tagger
     show_default=True,
     help="File format.",
 )
+@AGGREGATE
 @click.option(
     "-o",
     "--output",
@@ -34,7 +37,11 @@ from trainer.tagger import load_tagger
     metavar="FILE",
     help="File to write; FILE.json says tags, rate and band.",
 )
-def export(checkpoint: Path, format_name: str, output: Path) -> None:
-    """Write a tagger as ONNX or TorchScript: chunks of audio in, tag probabilities out."""
-    export_tagger(load_tagger(checkpoint), output, format_name)
+def export(checkpoint: Path, format_name: str, aggregate: Aggregation, output: Path) -> None:
+    """Write a tagger as ONNX or TorchScript: chunks of audio in, tag probabilities out.
+
+    A file's score is for the program to make of them: the mean, or the mean weighted by exp of the
+    second output, attention, which --aggregate attention adds.
+    """
+    export_tagger(load_tagger(checkpoint, aggregate), output, format_name)
     click.echo(f"{output}: {output.stat().st_size / 1e6:.1f} MB, {format_name}")

@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from manifests.errors import UsageError
+from trainer.attention import MAX_HIDDEN
 from trainer.cli.config_file import load_config_file
 from trainer.config import (
     METHODS,
@@ -24,6 +25,7 @@ from trainer.config import (
     EncoderConfig,
     Method,
     ModelConfig,
+    PoolingConfig,
     SnrConfig,
     StudentConfig,
     SystemConfig,
@@ -41,6 +43,7 @@ SECTIONS: Final[dict[str, tuple[type, str]]] = {
     "domain": (DomainConfig, "classifier"),
     "tagger": (TagConfig, ""),
     "student": (StudentConfig, ""),
+    "pooling": (PoolingConfig, "pooling"),
     "system": (SystemConfig, ""),
 }
 """Config section: its class, and what its options begin with."""
@@ -53,6 +56,7 @@ NAMES: Final[dict[tuple[str, str], str]] = {
     ("snr", "e2h_mode"): "--e2h-mode",
     ("tagger", "labelled_noise"): "--labelled-noise/--no-labelled-noise",
     ("student", "teacher_cache"): "--teacher-cache/--no-teacher-cache",
+    ("pooling", "aggregate"): "--aggregate",
     ("encoder", "augment"): "--augment/--no-augment",
     ("encoder", "cross_domain"): "--cross-domain/--same-domain",
 }
@@ -99,6 +103,8 @@ RANGES: Final[dict[str, click.IntRange | click.FloatRange]] = {
     "refresh_every": click.IntRange(0),
     "refresh_steps": click.IntRange(1),
     "valid_limit": click.IntRange(0),
+    "pooling.hidden": click.IntRange(1, MAX_HIDDEN),
+    "pooling.limit": click.IntRange(0),
     "workers": click.IntRange(0),
     "threads": click.IntRange(0),
     "shard_cache_gb": _POSITIVE,
@@ -258,7 +264,7 @@ def make_config(method: Method, values: dict[str, Any]) -> tuple[TrainConfig, Sy
             if values.get(parameter_name(section, field.name)) is not None
             and uses(method, section, field.name)
         }
-        if "hidden" in given:
+        if section == "domain" and "hidden" in given:
             given["hidden"] = _sizes(given["hidden"])
         if section == "system":
             system = lay_over(system, given)

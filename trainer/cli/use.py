@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from manifests.audio import DECODERS
 from manifests.errors import ManifestError, UsageError
+from trainer.cli.aggregate import AGGREGATE
 from trainer.compute import open_compute
-from trainer.config import SystemConfig
+from trainer.config import Aggregation, SystemConfig
 from trainer.tagger import Tagger, file_chunks, load_tagger, predict_chunks, write_arrays
 
 _CHECKPOINT = click.option(
@@ -45,6 +46,7 @@ _DEVICE = click.option(
     show_default=True,
     help="Tags to show of each file.",
 )
+@AGGREGATE
 @_DECODER
 @_DEVICE
 @click.option("--json", "as_json", is_flag=True, help="Print JSON with all tags.")
@@ -55,19 +57,21 @@ def tag(
     audio: tuple[str, ...],
     checkpoint: Path,
     top: int,
+    aggregate: Aggregation,
     decoder: str,
     device: str,
     as_json: bool,
 ) -> None:
     """Print the tags of audio files of any length and rate.
 
-    A file's score is the mean over its whole chunks, of 2.7 s each for samplecnn. Files that cannot be read are named,
-    the others are tagged; exit status 1 where there was one.
+    A file's score is the mean over its whole chunks, of 2.7 s each for samplecnn, or weighted with --aggregate attention.
+    Files that cannot be read are named, the others are tagged; exit status 1 where there was one.
     """
-    tagger = load_tagger(checkpoint)
+    tagger = load_tagger(checkpoint, aggregate)
+    score = tagger.aggregate
     results = {}
-    for url, probabilities, _ in _predicted(audio, tagger, decoder, device):
-        scores = probabilities.mean(axis=0)
+    for url, probabilities, embeddings in _predicted(audio, tagger, decoder, device):
+        scores = score(probabilities, embeddings)
         found = {tagger.tags[i]: round(float(scores[i]), 4) for i in np.argsort(-scores)}
         results[url] = found
         if not as_json:

@@ -11,6 +11,7 @@ import torch
 from manifests.errors import UsageError
 from manifests.shardset import load_set
 from manifests.subset import load_subset
+from trainer.config import Aggregation
 from trainer.evaluation.domain_probe import Probe
 from trainer.evaluation.evaluate import EVALUATION_FOLDER, EvaluationSet, evaluate_run
 from trainer.evaluation.figures import Evaluation, MetricDefinition
@@ -37,6 +38,7 @@ def evaluate_checkpoint(
     requests: Sequence[SetRequest],
     *,
     device: torch.device,
+    aggregate: Aggregation = "mean",
     subset_url: str | None = None,
     metric: MetricDefinition | None = None,
     probe: Probe = "linear",
@@ -49,6 +51,7 @@ def evaluate_checkpoint(
         path: the run's folder, or a checkpoint's folder in it.
         requests: the sets.
         device: where the model computes.
+        aggregate: how scores of chunks become those of a clip.
         subset_url: subset file, for one set only.
         metric: how figures are made; None takes the defaults.
         probe: kind of the fresh domain classifier, ``linear`` or ``mlp``.
@@ -56,10 +59,11 @@ def evaluate_checkpoint(
         out: another folder to write to.
 
     Raises:
-        UsageError: there is no checkpoint, or a subset with several sets.
+        UsageError: there is no checkpoint, none with attention where it is asked for, or a subset
+            with several sets.
         ManifestError: a set, the subset or the checkpoint is not what it says.
     """
-    tagger = load_tagger(path)
+    tagger = load_tagger(path, aggregate)
     folder = out or str(run_folder(path) / EVALUATION_FOLDER)
     sets = _open_sets(tagger, requests, subset_url, n_workers)
     return evaluate_run(
@@ -67,6 +71,7 @@ def evaluate_checkpoint(
         tagger.sha256,
         tagger.predict(device),
         sets,
+        aggregate=tagger.aggregate,
         out=folder,
         metric=metric,
         probe=probe,

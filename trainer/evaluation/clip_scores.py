@@ -1,8 +1,9 @@
-"""Score whole clips: mean of sigmoids over all whole chunks, per member, clip by clip.
+"""Score whole clips: sigmoids of all whole chunks, aggregated per member, clip by clip.
 
 CLMR's protocol (``clmr/evaluation.py``, METHOD.md 2.5): consecutive chunks without overlap, the
 tail that fills no chunk dropped (ten of SampleCNN's chunks of 2.678 s for 29.1 s), sigmoid per
-chunk, mean of the *probabilities*. The clip's embedding is the mean of its chunks' embeddings.
+chunk, mean of the *probabilities*, or another aggregate of them. The clip's embedding is the mean
+of its chunks' embeddings in any case.
 """
 
 from __future__ import annotations
@@ -31,6 +32,25 @@ class Predict(Protocol):
     def __call__(self, chunks: Waveform) -> tuple[NDArray[np.float32], Embeddings]:
         """Return probabilities in [0, 1] and embeddings h of every chunk."""
         ...
+
+
+class Aggregate(Protocol):
+    """The scores of a clip, (n_tags,), from its chunks."""
+
+    def __call__(self, probabilities: NDArray[np.float32], embeddings: Embeddings) -> Floats:
+        """Aggregate the probabilities (n_chunks, n_tags) of chunks with embeddings (n_chunks, D).
+
+        Raises:
+            ManifestError: the model gives no probabilities of them.
+        """
+        ...
+
+
+def mean_of_chunks(probabilities: NDArray[np.float32], embeddings: Embeddings) -> Floats:
+    """Return the mean of the chunks' probabilities; their embeddings play no part."""
+    del embeddings
+    mean: Floats = probabilities.mean(axis=0, dtype=np.float64)
+    return mean
 
 
 @dataclass(frozen=True)
@@ -87,6 +107,7 @@ def score_clips(
     tags: Sequence[str],
     members: Sequence[str],
     batch_chunks: int = BATCH_CHUNKS,
+    aggregate: Aggregate = mean_of_chunks,
 ) -> ClipScores:
     """Score every clip of a set; audio is held for one batch only.
 
@@ -96,6 +117,7 @@ def score_clips(
         tags: vocabulary of set and model.
         members: members to score, e.g. ``clean`` and ``noisy.snr_0``, or ``audio``.
         batch_chunks: most chunks given to the model at once.
+        aggregate: makes a clip's scores of its chunks'.
 
     Raises:
         ManifestError: no clip, a clip without one of the members, without a whole chunk, with a
@@ -108,9 +130,9 @@ def score_clips(
     scores: dict[str, list[Floats]] = {member: [] for member in members}
     embeddings: dict[str, list[Embeddings]] = {member: [] for member in members}
     pieces = _pieces(clips, column, seen, labels, members)
-    for member, probability, embedding in _predicted(pieces, predict, len(tags), batch_chunks):
-        scores[member].append(probability)
-        embeddings[member].append(embedding)
+    for piece, own, h in _predicted(pieces, predict, len(tags), batch_chunks):
+        scores[piece.member].append(aggregate(own, h))
+        embeddings[piece.member].append(h.mean(axis=0, dtype=np.float64).astype(np.float32))
     if not seen:
         raise ManifestError("evaluation: expected at least one clip, got none; check the set")
     return ClipScores(
@@ -163,23 +185,23 @@ def _pieces(
 
 def _predicted(
     pieces: Iterator[_Piece], predict: Predict, n_tags: int, batch_chunks: int
-) -> Iterator[tuple[str, Floats, Embeddings]]:
-    """Yield member, mean probability and mean embedding of every piece, in order."""
+) -> Iterator[tuple[_Piece, NDArray[np.float32], Embeddings]]:
+    """Yield every piece with the probabilities and embeddings of its chunks, in order."""
     batch: list[_Piece] = []
     n_chunks = 0
     for piece in pieces:
         if batch and n_chunks + len(piece.chunks) > batch_chunks:
-            yield from _score_batch(batch, predict, n_tags, batch_chunks)
+            yield from _predict_batch(batch, predict, n_tags, batch_chunks)
             batch, n_chunks = [], 0
         batch.append(piece)
         n_chunks += len(piece.chunks)
     if batch:
-        yield from _score_batch(batch, predict, n_tags, batch_chunks)
+        yield from _predict_batch(batch, predict, n_tags, batch_chunks)
 
 
-def _score_batch(
+def _predict_batch(
     batch: Sequence[_Piece], predict: Predict, n_tags: int, batch_chunks: int
-) -> Iterator[tuple[str, Floats, Embeddings]]:
+) -> Iterator[tuple[_Piece, NDArray[np.float32], Embeddings]]:
     chunks = np.concatenate([piece.chunks for piece in batch])
     # One clip can be longer than a batch, hence the slices.
     slices = [
@@ -198,11 +220,10 @@ def _score_batch(
     for piece in batch:
         place = slice(start, start + len(piece.chunks))
         start = place.stop
-        own = probabilities[place]
-        embedding = embeddings[place].mean(axis=0, dtype=np.float64)
+        own, embedding = probabilities[place], embeddings[place]
         if not ((own >= 0) & (own <= 1)).all() or not np.isfinite(embedding).all():
             raise ManifestError(
                 f"{piece.key}.{piece.member}: expected probabilities in [0, 1] and a finite "
                 "embedding, got others; the checkpoint is broken"
             )
-        yield piece.member, own.mean(axis=0, dtype=np.float64), embedding.astype(np.float32)
+        yield piece, own, embedding

@@ -5,16 +5,25 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 from manifests import store
 from manifests.canonical import pretty_json
 from manifests.errors import UsageError
-from trainer.evaluation.clip_scores import BATCH_CHUNKS, Clip, Predict, score_clips
+from trainer.evaluation.clip_scores import (
+    BATCH_CHUNKS,
+    Aggregate,
+    Clip,
+    Predict,
+    mean_of_chunks,
+    score_clips,
+)
 from trainer.evaluation.domain_probe import Probe
 from trainer.evaluation.embedding_sample import sample_embeddings, write_sample
 from trainer.evaluation.figures import (
+    CLIP_SCORE,
+    MEAN,
     Evaluation,
     MetricDefinition,
     RunLabel,
@@ -27,7 +36,6 @@ from trainer.evaluation.score_file import SUFFIX, ScoreFile, write_score_file
 EVALUATION_FOLDER: Final = "evaluation"
 """Folder of a run that its score files are written to."""
 
-EVALUATION: Final = "evaluation.json"
 EMBEDDINGS: Final = ".embeddings.safetensors"
 
 _LOG = logging.getLogger(__name__)
@@ -56,6 +64,7 @@ def evaluate_run(
     predict: Predict,
     sets: Sequence[EvaluationSet],
     *,
+    aggregate: Aggregate = mean_of_chunks,
     out: str | None = None,
     metric: MetricDefinition | None = None,
     probe: Probe = "linear",
@@ -68,8 +77,10 @@ def evaluate_run(
         checkpoint_sha256: hash of the weights.
         predict: the model.
         sets: the sets; their names must differ.
+        aggregate: makes a clip's scores of its chunks', as ``run.aggregate`` says.
         out: folder for ``SET.scores`` with its table and embedding sample, and for
-            ``evaluation.json``; None writes nothing.
+            ``evaluation.json``; with another aggregate than the mean ``SET.attention.scores`` and
+            so on. None writes nothing.
         metric: how figures are made; None takes the defaults.
         probe: kind of the fresh domain classifier, ``linear`` or ``mlp``.
         batch_chunks: most chunks given to the model at once.
@@ -78,7 +89,7 @@ def evaluate_run(
         UsageError: no set, or two of one name.
         ManifestError: a set is not whole or does not fit the model.
     """
-    metric = metric or MetricDefinition()
+    metric = replace(metric or MetricDefinition(), clip_score=CLIP_SCORE[run.aggregate])
     twice = [name for name, n in Counter(item.label.name for item in sets).items() if n > 1]
     if twice or not sets:
         raise UsageError(
@@ -87,13 +98,14 @@ def evaluate_run(
         )
     found = []
     for item in sets:
-        _LOG.info("%s: scoring %s", run.name, item.label.name)
+        _LOG.info("%s: scoring %s", run.shown, item.label.name)
         clips = score_clips(
             item.clips(),
             predict,
             tags=item.tags,
             members=tuple(item.snrs_db),
             batch_chunks=batch_chunks,
+            aggregate=aggregate,
         )
         snrs_db = {name: snr_db for name, snr_db in item.snrs_db.items() if snr_db is not None}
         found.append(SetEvaluation(item.label, measure_set(clips, snrs_db, metric, probe)))
@@ -103,5 +115,12 @@ def evaluate_run(
             write_sample(url.removesuffix(SUFFIX) + EMBEDDINGS, sample_embeddings(clips))
     evaluation = Evaluation(run, checkpoint_sha256, metric, probe, tuple(found))
     if out is not None:
-        store.write_text(store.join(out, EVALUATION), pretty_json(asdict(evaluation)))
+        store.write_text(
+            store.join(out, evaluation_name(run.aggregate)), pretty_json(asdict(evaluation))
+        )
     return evaluation
+
+
+def evaluation_name(aggregate: str) -> str:
+    """Return the name of the file with an evaluation's figures."""
+    return "evaluation.json" if aggregate == MEAN else f"evaluation.{aggregate}.json"

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from manifests.rows import CHUNK_SAMPLES
 from trainer.bootstrap import LEVEL, N_DRAWS, Figure
 from trainer.evaluation.consistency import Consistency
 from trainer.metrics import TagMetrics
+
+MEAN: Final = "mean"
+ATTENTION: Final = "attention"
+CLIP_SCORE: Final = {
+    MEAN: "mean of sigmoids over all whole chunks, tail dropped",
+    ATTENTION: "mean of sigmoids over all whole chunks, weighted by attention, tail dropped",
+}
+"""How the scores of a clip follow from those of its chunks, in words."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +31,9 @@ class RunLabel:
             by the seed alone.
         backbone: network of the encoder.
         chunk_samples: samples of one of its inputs, at 22,050 Hz.
+        aggregate: ``mean`` or ``attention``: how the scores of chunks become those of a clip. It is
+            part of the run, as a layer of its network would be, so that runs with one and the
+            other are compared.
     """
 
     name: str
@@ -30,6 +42,12 @@ class RunLabel:
     config_sha256: str
     backbone: str = "samplecnn"
     chunk_samples: int = CHUNK_SAMPLES
+    aggregate: str = MEAN
+
+    @property
+    def shown(self) -> str:
+        """The run's name, and how it aggregates where that is not by the mean."""
+        return self.name if self.aggregate == MEAN else f"{self.name} ({self.aggregate})"
 
 
 @dataclass(frozen=True)
@@ -63,7 +81,7 @@ class MetricDefinition:
         level: share of the draws within an interval.
     """
 
-    clip_score: str = "mean of sigmoids over all whole chunks, tail dropped"
+    clip_score: str = CLIP_SCORE[MEAN]
     average: str = "macro over tags with a positive and a negative clip"
     n_draws: int = N_DRAWS
     draws_over: str = "artists; clips where the artist is unknown"

@@ -1,15 +1,19 @@
-"""A trained network as the ``Predict`` that evaluation asks for."""
+"""Trained networks as the ``Predict`` and the ``Aggregate`` that evaluation asks for."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
-from trainer.evaluation.clip_scores import Embeddings, Waveform
+from manifests.errors import ManifestError
+from trainer.evaluation.clip_scores import Embeddings, Floats, Waveform
+from trainer.models.pooling import AttentionPooling
 
 
 class TorchPredict:
@@ -46,3 +50,33 @@ class TorchPredict:
             logits = self.label_predictor(embeddings)
         # sigmoid in float32: in bfloat16 it has 8 bits, and ties would cost AUC
         return logits.float().sigmoid().cpu().numpy(), embeddings.float().cpu().numpy()
+
+
+class AttentionAggregate:
+    """Attention pooling of a clip's chunks, on the CPU and in float64.
+
+    All chunks of a file are weighed at once. A chunk has a few hundred numbers here and tens of
+    thousands of samples, so files that fit into memory are no longer a matter.
+
+    Args:
+        pooling: the trained head.
+    """
+
+    def __init__(self, pooling: AttentionPooling) -> None:
+        self._pooling = copy.deepcopy(pooling).cpu().double().eval()
+
+    @torch.inference_mode()
+    def __call__(self, probabilities: NDArray[np.float32], embeddings: Embeddings) -> Floats:
+        """Return the scores of a clip, (n_tags,); with equal weights ``mean_of_chunks``, exactly.
+
+        Raises:
+            ManifestError: the head gives weights that are no numbers.
+        """
+        weights = self._pooling(torch.from_numpy(embeddings).double()).numpy()
+        if not np.isfinite(weights).all():
+            raise ManifestError(
+                "attention pooling: expected finite weights of the chunks, got others; the "
+                "checkpoint is broken"
+            )
+        scores: Floats = np.average(probabilities, axis=0, weights=weights)
+        return scores

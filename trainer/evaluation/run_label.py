@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from manifests.canonical import canonical_json, sha256_text
+from trainer.attention import POOLING
 from trainer.config import as_first_written
-from trainer.evaluation.figures import RunLabel
+from trainer.evaluation.figures import ATTENTION, MEAN, RunLabel
 from trainer.runs.folder import CONFIG, read_config
 from trainer.tagger import Tagger
 
@@ -24,7 +25,7 @@ def run_label(path: Path, tagger: Tagger) -> RunLabel:
     """
     card = tagger.card
     method, seed = str(card["method"]), int(card.get("seed", 0))
-    config = {**_config(path), "trained_on": card.get("trained_on")}
+    config = {**_config(path, tagger), "trained_on": card.get("trained_on")}
     config["model"] = as_first_written(card["model"])
     config["method"] = method  # a random encoder carries the config of the run that it is like
     config.pop("seed", None)
@@ -35,6 +36,7 @@ def run_label(path: Path, tagger: Tagger) -> RunLabel:
         sha256_text(canonical_json(config)),
         tagger.encoder.name,
         tagger.encoder.chunk_samples,
+        MEAN if tagger.pooling is None else ATTENTION,
     )
 
 
@@ -44,6 +46,15 @@ def run_folder(path: Path) -> Path:
     return resolved.parents[1] if resolved.parent.name == "checkpoints" else resolved
 
 
-def _config(path: Path) -> dict[str, Any]:
+def _config(path: Path, tagger: Tagger) -> dict[str, Any]:
+    """Return the config of the run, that of stage 4 in it only where it counts.
+
+    A run that trained attention has the tagger of one that did not, and the same mean scores.
+    """
     folder = run_folder(path)
-    return read_config(folder) if (folder / CONFIG).is_file() else {}
+    if tagger.pooling is not None and (folder / POOLING / CONFIG).is_file():
+        folder /= POOLING
+    config = read_config(folder) if (folder / CONFIG).is_file() else {}
+    if tagger.pooling is None:
+        config.pop(POOLING, None)
+    return config

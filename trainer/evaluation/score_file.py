@@ -23,6 +23,8 @@ from manifests.rows import CHUNK_SAMPLES
 from trainer.bootstrap import Figure
 from trainer.evaluation.clip_scores import ScoreTable
 from trainer.evaluation.figures import (
+    CLIP_SCORE,
+    MEAN,
     MemberFigures,
     MetricDefinition,
     RunLabel,
@@ -46,11 +48,11 @@ MAX_DRAWS: Final = 100_000
 MAX_NAME: Final = 200
 """Longest name of a run, method or tag; they are printed."""
 
-ADDED_TO_RUN: Final[dict[str, object]] = {
-    "backbone": "samplecnn",
-    "chunk_samples": CHUNK_SAMPLES,
-}
-"""Fields of the run that came with the backbones, and what runs before them had."""
+ADDED_TO_RUN: Final[tuple[dict[str, object], ...]] = (
+    {"backbone": "samplecnn", "chunk_samples": CHUNK_SAMPLES},
+    {"aggregate": MEAN},
+)
+"""Fields of the run that came with backbones and attention, and what runs before them had."""
 
 TOLERANCE: Final = 1e-9
 """Between stored figures and those of the table: scikit-learn versions sum in other orders."""
@@ -96,13 +98,16 @@ class ScoreFile:
     ) -> ScoreFile:
         """Return the score file of one evaluated set; its table is named but not hashed yet.
 
-        It is named after the set, and after the subset where there is one.
+        It is named after the set, after the subset where there is one, and after the aggregate
+        where it is not the mean.
 
         Raises:
             ManifestError: the set's name makes no file name.
         """
         subset_id = found.label.subset_id
-        name = f"{found.label.name}.{subset_id[:12]}" if subset_id else found.label.name
+        parts = [found.label.name, subset_id[:12] if subset_id else ""]
+        parts.append(run.aggregate if run.aggregate != MEAN else "")
+        name = ".".join(part for part in parts if part)
         table = check_file_name(f"{name}{SUFFIX}{TABLE_SUFFIX}")
         return cls(
             format_version=FORMAT_VERSION,
@@ -181,6 +186,11 @@ def _load_row(url: str) -> ScoreFile:
             raise ManifestError(
                 f"{url}: expected printable names of 1 to {MAX_NAME} characters, got {name!r:.80}"
             )
+    if row.run.aggregate not in CLIP_SCORE:
+        raise ManifestError(
+            f"{url}: expected an aggregate of {', '.join(CLIP_SCORE)}, got "
+            f"{row.run.aggregate!r:.80}"
+        )
     if not 1 <= row.metric.n_draws <= MAX_DRAWS or not 0 < row.metric.level < 1:
         raise ManifestError(
             f"{url}: expected 1 to {MAX_DRAWS} draws and a level between 0 and 1, got "
@@ -197,16 +207,19 @@ def _load_row(url: str) -> ScoreFile:
 def _parse(data: bytes, url: str) -> tuple[ScoreFile, str]:
     """Return a score file and its canonical spelling.
 
-    Files that were written before there were backbones lack two fields; they stay as they are.
+    Files that were written before a field of the run was there lack it; they stay as they are.
     """
     record = parse_json(data, url)
     run = record.get("run") if isinstance(record, dict) else None
-    if not isinstance(run, dict) or run.keys() & ADDED_TO_RUN.keys():
+    if not isinstance(run, dict):
         row = row_from_json(data, ScoreFile, url)
         return row, canonical_json(row)
-    row = row_from_json(canonical_json(record | {"run": run | ADDED_TO_RUN}), ScoreFile, url)
+    added = dict[str, object]()
+    for fields in ADDED_TO_RUN:
+        added |= {} if run.keys() & fields.keys() else fields
+    row = row_from_json(canonical_json(record | {"run": run | added}), ScoreFile, url)
     said = parse_json(canonical_json(row), url)
-    for name in ADDED_TO_RUN:
+    for name in added:
         del said["run"][name]
     return row, canonical_json(said)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from manifests import store
 from manifests.errors import ManifestError, UsageError
 from trainer.evaluation.clip_scores import ScoreTable
 from trainer.evaluation.evaluate import EVALUATION_FOLDER
+from trainer.evaluation.figures import CLIP_SCORE, MEAN, MetricDefinition
 from trainer.evaluation.score_file import SUFFIX, ScoreFile, load_score_file
 
 
@@ -28,7 +29,7 @@ class Scored:
 
 
 def load_scores(urls: Sequence[str]) -> list[Scored]:
-    """Load score files; a run's folder stands for all of its score files.
+    """Load score files; a run's folder stands for all of its score files, the mean's first.
 
     Args:
         urls: ``NAME.scores`` files, and run folders that were evaluated.
@@ -39,10 +40,10 @@ def load_scores(urls: Sequence[str]) -> list[Scored]:
     """
     if not urls:
         raise UsageError("compare: expected runs or score files, got none; name at least one")
-    files = []
+    loaded = list[Scored]()
     for url in urls:
         if url.endswith(SUFFIX):
-            files.append(url)
+            loaded.append(Scored(url, *load_score_file(url)))
             continue
         folder = store.join(url, EVALUATION_FOLDER)
         found = [name for name in store.list_names(folder) if name.endswith(SUFFIX)]
@@ -51,8 +52,10 @@ def load_scores(urls: Sequence[str]) -> list[Scored]:
                 f"{url}: expected score files in {EVALUATION_FOLDER}/, found none; run train "
                 f"evaluate --checkpoint {url} first"
             )
-        files += [store.join(folder, name) for name in found]
-    return [Scored(url, *load_score_file(url)) for url in files]
+        files = (store.join(folder, name) for name in found)
+        own = [Scored(file, *load_score_file(file)) for file in files]
+        loaded += sorted(own, key=lambda item: item.file.run.aggregate != MEAN)
+    return loaded
 
 
 def check_comparable(first: ScoreFile, second: ScoreFile) -> None:
@@ -67,12 +70,19 @@ def check_comparable(first: ScoreFile, second: ScoreFile) -> None:
         if a.recipe_id and b.recipe_id
         else ("plan id", a.plan_id, b.plan_id),  # tells sets apart that were never frozen
         ("subset id", a.subset_id or "whole set", b.subset_id or "whole set"),
-        ("metric", first.metric, second.metric),
+        ("metric", _metric(first), _metric(second)),
         ("tag vocabulary", sorted(first.tags), sorted(second.tags)),
     ]
     for what, said, other in pairs:
         if said != other:
             raise ManifestError(
-                f"{first.run.name} and {second.run.name}: expected one {what}, got {said!s:.120} "
+                f"{first.run.shown} and {second.run.shown}: expected one {what}, got {said!s:.120} "
                 f"and {other!s:.120}; evaluate both runs on the same set and subset"
             )
+
+
+def _metric(file: ScoreFile) -> MetricDefinition:
+    """Return how the figures were made, less what is part of the run: how it aggregates."""
+    if file.metric.clip_score == CLIP_SCORE[file.run.aggregate]:
+        return replace(file.metric, clip_score=CLIP_SCORE[MEAN])
+    return file.metric

@@ -19,6 +19,8 @@ from rich.progress import (
 )
 
 LINE_EVERY_S: Final = 10.0
+_DISPLAYS: Final[list[Progress]] = []
+"""The display that the terminal has now, if any."""
 
 
 class Advance(Protocol):
@@ -100,6 +102,30 @@ def _lines(
 def _bar(
     description: str, total: int, first_step: int, out: TextIO, clock: Callable[[], float]
 ) -> Iterator[Advance]:
+    begin, examples = clock(), 0
+    with _display(out, clock) as progress:
+        task = progress.add_task(
+            description, total=total, completed=first_step, loss=float("nan"), rate=0.0
+        )
+
+        def advance(step: int, *, loss: float, n_examples: int) -> None:
+            nonlocal examples
+            examples += n_examples
+            rate = examples / max(clock() - begin, 1e-9)
+            progress.update(task, completed=step, loss=loss, rate=rate)
+
+        yield advance
+
+
+@contextlib.contextmanager
+def _display(out: TextIO, clock: Callable[[], float]) -> Iterator[Progress]:
+    """Yield the display of a terminal: what is shown within a stage is a line below the stage's.
+
+    Two displays would write over each other.
+    """
+    if _DISPLAYS:
+        yield _DISPLAYS[0]
+        return
     progress = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -112,19 +138,12 @@ def _bar(
         console=Console(file=out),
         get_time=clock,
     )
-    begin, examples = clock(), 0
-    with progress:
-        task = progress.add_task(
-            description, total=total, completed=first_step, loss=float("nan"), rate=0.0
-        )
-
-        def advance(step: int, *, loss: float, n_examples: int) -> None:
-            nonlocal examples
-            examples += n_examples
-            rate = examples / max(clock() - begin, 1e-9)
-            progress.update(task, completed=step, loss=loss, rate=rate)
-
-        yield advance
+    _DISPLAYS.append(progress)
+    try:
+        with progress:
+            yield progress
+    finally:
+        _DISPLAYS.clear()
 
 
 def clock_text(seconds: float) -> str:
