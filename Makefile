@@ -9,7 +9,7 @@ SUITE := --music mtat=$(DEMO)/corpora/magnatagatune --music mtg-jamendo=$(DEMO)/
 TRAIN := $(BIN)/train
 METHODS := baseline,dat,supervised,robust
 
-.PHONY: demo demo-build demo-train results test lint pytest bench clean
+.PHONY: demo demo-build demo-train results results-sets backbones test lint pytest bench clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -43,15 +43,23 @@ LENGTH := --preset demo --encoder-epochs 75 --encoder-temperature 0.5 --classifi
 GRID := $(TRAIN) grid $(LENGTH) --shards $(RESULTS)/shards --evaluate $(RESULTS)/real-esc10 --evaluate $(RESULTS)/real-musan \
         --out $(RESULTS)/runs --cell-jobs 2
 
-results: $(STAMP)
-	@test -n "$(ESC10)" -a -n "$(MUSAN)" || { echo "usage: make results ESC10=DIR MUSAN=DIR (folders of real noise)"; exit 2; }
+BACKBONES := $(TRAIN) grid --preset demo --precision bfloat16 --rows docs/results/backbones.toml --shards $(RESULTS)/shards \
+             --set test-musan=$(RESULTS)/real-musan --out $(RESULTS)/backbones --cell-jobs 2 --workers 0
+
+results-sets: $(STAMP)
+	@test -n "$(ESC10)" -a -n "$(MUSAN)" || { echo "usage: make results ESC10=DIR MUSAN=DIR, or make backbones ... (folders of real noise)"; exit 2; }
 	test -d $(RESULTS)/corpora || $(BIN)/prep demo-corpora $(RESULTS)/corpora --train-scale 4 --pretrain-songs 0
 	$(BIN)/prep build-shards --suite demo $(subst $(DEMO)/corpora,$(RESULTS)/corpora,$(SUITE)) --out $(RESULTS)/shards
 	$(BIN)/prep build-shards $(REAL) --noise folder=$(ESC10) --name real-esc10 --out $(RESULTS)/real-esc10
 	$(BIN)/prep build-shards $(REAL) --noise musan=$(MUSAN) --name real-musan --out $(RESULTS)/real-musan
+
+results: results-sets
 	$(GRID) --rows docs/results/methods.toml --seeds 0,1,2
 	$(GRID) --rows docs/results/controls.toml --seeds 0
 	$(TRAIN) compare $(RESULTS)/runs/*-s? --out $(RESULTS)/table
+
+backbones: results-sets
+	$(BACKBONES)
 
 test: lint pytest
 
