@@ -184,7 +184,7 @@ def _cost_grid(comparison: Comparison) -> Grid:
         (
             cost.row,
             (
-                cell(cost.n_parameters, ","),
+                cell(float(cost.n_parameters), ",.0f"),
                 cell(cost.examples_per_s, ",.1f"),
                 cell(cost.train_s, ",.1f", 1 / 60),
                 cell(cost.memory_mb, ",.0f"),
