@@ -61,6 +61,12 @@ def _change(entry: Entry | None) -> Cell:
 _SECTIONS: Final[dict[str, tuple[str, Callable[[Entry | None], Cell]]]] = {
     "auc": ("ROC-AUC", score_cell),
     "ap": ("Average precision", score_cell),
-    "auc_change": ("Change of ROC-AUC, paired (* = interval without 0)", _change),
-    "ap_change": ("Change of average precision, paired (* = interval without 0)", _change),
+    "auc_change": (
+        "Change of ROC-AUC to the unchanged clips, paired (* = interval without 0)",
+        _change,
+    ),
+    "ap_change": (
+        "Change of average precision to the unchanged clips, paired (* = interval without 0)",
+        _change,
+    ),
 }

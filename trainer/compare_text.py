@@ -29,6 +29,7 @@ from trainer.compare_grid import (
 )
 from trainer.compare_robustness import robustness_grids
 from trainer.evaluation.paired import NOISY_MEAN
+from trainer.perturb.names import is_perturbation
 
 _SCORES: Final = {"auc": "ROC-AUC", "ap": "Average precision"}
 _AGREEMENT: Final = {
@@ -146,7 +147,8 @@ def _difference_grid(comparison: Comparison, set_name: str) -> Grid:
     pairs = [pair for pair in comparison.differences if pair.set == set_name]
     if not pairs:
         return Grid(set_name, (), ())
-    members = list(dict.fromkeys(d.member for pair in pairs for d in pair.differences))
+    held = dict.fromkeys(d.member for pair in pairs for d in pair.differences)
+    members = sorted(held, key=is_perturbation)  # they come last, behind the ladder and its mean
     sections = []
     for metric, title in _SCORES.items():
         rows = []
