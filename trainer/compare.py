@@ -6,62 +6,21 @@ different sets, subsets or definitions never meet in one column. ``trainer.compa
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from manifests.errors import ManifestError, UsageError
-from manifests.keys import AUDIO, CLEAN, format_snr
-from trainer.bootstrap import Figure
+from trainer.compare_cells import Entry, cells_of, merge_cells
+from trainer.compare_notes import perturbation_notes
 from trainer.cost import RowCost
-from trainer.evaluation.figures import MEAN, MemberFigures, RunLabel
-from trainer.evaluation.paired import (
-    NOISY_MEAN,
-    PairedDifference,
-    compare_draws,
-    draw_runs,
-)
+from trainer.evaluation.figures import MEAN, RunLabel
+from trainer.evaluation.paired import PairedDifference, compare_draws, draw_runs
 from trainer.evaluation.score_file import ScoreFile
 from trainer.evaluation.scored import Scored, check_comparable
 
 BASELINE: Final = "baseline"
 """Method whose first row the others are subtracted from; without it the first row is."""
-
-CONSISTENCY: Final = ("cosine_margin", "retrieval_at_1", "tag_change", "probe_auc")
-"""Metrics of the second table, by noisy member."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One cell of the table.
-
-    Attributes:
-        row: name of the row.
-        runs: names of the runs behind it.
-        seeds: their seeds.
-        method: what they trained.
-        set: name of the set.
-        column: ``clean``, ``10`` (an SNR in dB), ``noisy mean`` or ``real`` (no noise added).
-        metric: ``auc``, ``ap``, or one of ``CONSISTENCY``.
-        value: the figure; the mean over several seeds.
-        low: lower bound of the bootstrap interval of a single run; None for several and for
-            metrics without one.
-        high: the upper bound.
-        spread: standard deviation over seeds (n - 1); None for a single run.
-    """
-
-    row: str
-    runs: tuple[str, ...]
-    seeds: tuple[int, ...]
-    method: str
-    set: str
-    column: str
-    metric: str
-    value: float
-    low: float | None
-    high: float | None
-    spread: float | None
 
 
 @dataclass(frozen=True)
@@ -100,6 +59,7 @@ class Comparison:
         runs: the cells of every single run that is part of a row of several seeds.
         differences: every other row minus the baseline (else the first row), by set, paired.
         costs: what the rows cost whose runs are at hand; empty where only scores are.
+        notes: what the reader must know of rows that were not scored alike.
     """
 
     rows: tuple[str, ...]
@@ -108,6 +68,7 @@ class Comparison:
     runs: tuple[Entry, ...]
     differences: tuple[RowDifference, ...]
     costs: tuple[RowCost, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def compare_runs(scored: Sequence[Scored], *, paired: bool = True) -> Comparison:
@@ -134,6 +95,7 @@ def compare_runs(scored: Sequence[Scored], *, paired: bool = True) -> Comparison
         _check_set(items)
     groups = group_runs([item.file.run for item in scored])
     entries, single, differences = list[Entry](), list[Entry](), list[RowDifference]()
+    notes = list[str]()
     for name, items in by_set.items():
         for row, labels in groups.items():
             own = [item.file for item in items if item.file.run in labels]
@@ -142,9 +104,16 @@ def compare_runs(scored: Sequence[Scored], *, paired: bool = True) -> Comparison
                     f"{row}: expected all {len(labels)} seeds on {name}, got {len(own)}; evaluate "
                     "the others on it too, or leave them out"
                 )
-            cells = [list(_cells(name, file.run.shown, file)) for file in own]
-            entries += _merge(row, cells)
+            cells = [list(cells_of(name, file.run.shown, file)) for file in own]
+            entries += merge_cells(row, cells)
             single += [cell for one in cells if len(own) > 1 for cell in one]
+        notes += perturbation_notes(
+            name,
+            {
+                row: [item.file for item in items if item.file.run in labels]
+                for row, labels in groups.items()
+            },
+        )
         if paired:
             differences += _differences(name, items, groups)
     return Comparison(
@@ -153,6 +122,7 @@ def compare_runs(scored: Sequence[Scored], *, paired: bool = True) -> Comparison
         entries=tuple(entries),
         runs=tuple(single),
         differences=tuple(differences),
+        notes=tuple(notes),
     )
 
 
@@ -227,59 +197,6 @@ def _check_set(items: Sequence[Scored]) -> None:
                 f"with seed {run.seed} twice; name it once"
             )
         seen.add(identity)
-
-
-def _cells(name: str, row: str, file: ScoreFile) -> Iterator[Entry]:
-    def cell(column: str, metric: str, figure: Figure | None) -> Iterator[Entry]:
-        if figure is not None:
-            run = file.run
-            yield Entry(
-                row, (run.shown,), (run.seed,), run.method, name, column, metric,
-                figure.value, figure.low, figure.high, None,
-            )  # fmt: skip
-
-    for member in file.figures.members:
-        yield from cell(column_of(member), "auc", member.auc)
-        yield from cell(column_of(member), "ap", member.ap)
-    yield from cell(NOISY_MEAN, "auc", file.figures.noisy_mean_auc)
-    yield from cell(NOISY_MEAN, "ap", file.figures.noisy_mean_ap)
-    for noise in file.figures.noise:
-        column = format_snr(noise.snr_db)
-        for metric in CONSISTENCY:
-            holder = noise if metric == "probe_auc" else noise.consistency
-            value = getattr(holder, metric, None)
-            yield from cell(column, metric, None if value is None else Figure(value, None, None))
-
-
-def column_of(member: MemberFigures) -> str:
-    """Return the column of a member: ``clean``, its SNR in dB, or ``real``."""
-    if member.snr_db is not None:
-        return format_snr(member.snr_db)
-    return {CLEAN: "clean", AUDIO: "real"}.get(member.member, member.member)
-
-
-def _merge(row: str, runs: Sequence[Sequence[Entry]]) -> Iterator[Entry]:
-    """Yield the cells of a row: those of its run, or mean and spread over its seeds."""
-    places: dict[tuple[str, str], list[Entry]] = {}
-    for cells in runs:
-        for cell in cells:
-            places.setdefault((cell.column, cell.metric), []).append(cell)
-    for cells in places.values():
-        first, values = cells[0], [cell.value for cell in cells]
-        several = len(cells) > 1
-        yield Entry(
-            row=row,
-            runs=tuple(cell.runs[0] for cell in cells),
-            seeds=tuple(cell.seeds[0] for cell in cells),
-            method=first.method,
-            set=first.set,
-            column=first.column,
-            metric=first.metric,
-            value=statistics.fmean(values),
-            low=None if several else first.low,
-            high=None if several else first.high,
-            spread=statistics.stdev(values) if several else None,
-        )
 
 
 def _differences(

@@ -1,25 +1,36 @@
 """The table of ``trainer.compare`` for people: aligned text and Markdown, and CSV and JSON files.
 
 One table per noise set: a section per metric, a row per run, a column for clean, for each SNR,
-for their mean, and for every set of real recordings. A second one with the agreement of noisy and
-clean, a third with the paired differences.
+for their mean, and for every set of real recordings; then one per backbone where runs were
+perturbed, one with the agreement of noisy and clean, and one with the paired differences.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Final
 
 from manifests import store
 from manifests.canonical import pretty_json
 from manifests.keys import AUDIO
 from manifests.tables import write_table
-from trainer.bootstrap import Figure
-from trainer.compare import Comparison, Entry, SetNote
+from trainer.compare import Comparison, SetNote
+from trainer.compare_cells import REAL, Entry, snr_columns
+from trainer.compare_grid import (
+    Cell,
+    Grid,
+    change_cell,
+    filled,
+    head,
+    markdown_lines,
+    score_cell,
+    text_lines,
+)
+from trainer.compare_robustness import robustness_grids
 from trainer.evaluation.paired import NOISY_MEAN
+from trainer.perturb.names import is_perturbation
 
-REAL: Final = "real"
 _SCORES: Final = {"auc": "ROC-AUC", "ap": "Average precision"}
 _AGREEMENT: Final = {
     "cosine_margin": "Cosine of clean and noisy, less that of random pairs (higher is better)",
@@ -27,30 +38,6 @@ _AGREEMENT: Final = {
     "tag_change": "Mean change of tag probabilities (lower is better)",
     "probe_auc": "Fresh domain classifier, ROC-AUC (0.5 = no cue left)",
 }
-_DASH: Final = "–"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A figure and what stands below it: interval or spread."""
-
-    figure: str = _DASH
-    below: str = ""
-
-
-@dataclass(frozen=True)
-class Grid:
-    """One table.
-
-    Attributes:
-        title: heading.
-        columns: heads of the columns after the row's name.
-        sections: name of each section and its rows, name and cells.
-    """
-
-    title: str
-    columns: tuple[str, ...]
-    sections: tuple[tuple[str, tuple[tuple[str, tuple[Cell, ...]], ...]], ...]
 
 
 def grids(comparison: Comparison) -> list[Grid]:
@@ -61,6 +48,8 @@ def grids(comparison: Comparison) -> list[Grid]:
     if not noisy and real:
         notes = [note for note in comparison.sets if note.set in real]
         tables.append(_score_grid(comparison, notes[0], real))
+    for note in (*noisy, *(note for note in comparison.sets if note.set in real)):
+        tables += robustness_grids(comparison, note.set)
     tables += [_agreement_grid(comparison, note) for note in noisy]
     tables += [_difference_grid(comparison, name) for name in [*(n.set for n in noisy), *real]]
     tables.append(_cost_grid(comparison))
@@ -69,12 +58,14 @@ def grids(comparison: Comparison) -> list[Grid]:
 
 def text_table(comparison: Comparison) -> str:
     """Return the tables as aligned text; intervals stand below the figures."""
-    return "\n".join(line for grid in grids(comparison) for line in _text(grid))
+    lines = [line for grid in grids(comparison) for line in text_lines(grid)]
+    return "\n".join([*lines, *comparison.notes])
 
 
 def markdown_table(comparison: Comparison) -> str:
     """Return the tables as Markdown; intervals stand behind the figures."""
-    return "\n".join(line for grid in grids(comparison) for line in _markdown(grid))
+    lines = [line for grid in grids(comparison) for line in markdown_lines(grid)]
+    return "\n".join([*lines, *(f"* {note}" for note in comparison.notes)])
 
 
 def write_comparison(folder: str, comparison: Comparison) -> list[str]:
@@ -114,7 +105,7 @@ def _columns(comparison: Comparison, set_name: str, metric: str) -> list[str]:
         for entry in comparison.entries
         if (entry.set, entry.metric) == (set_name, metric) and entry.column != REAL
     )
-    snrs = sorted((c for c in columns if c not in ("clean", NOISY_MEAN)), key=float, reverse=True)
+    snrs = snr_columns(columns)
     edge = [c for c in ("clean",) if c in columns], [c for c in (NOISY_MEAN,) if c in columns]
     return [*edge[0], *snrs, *edge[1]]
 
@@ -126,12 +117,12 @@ def _score_grid(comparison: Comparison, note: SetNote, real: Sequence[str]) -> G
     sections = []
     for metric, title in _SCORES.items():
         rows = [
-            (row, tuple(_cell(found.get((row, *place, metric))) for place in places))
+            (row, tuple(score_cell(found.get((row, *place, metric))) for place in places))
             for row in comparison.rows
         ]
-        if kept := _filled(rows):
+        if kept := filled(rows):
             sections.append((title, kept))
-    heads = tuple(_head(column) for column in columns) + tuple(real)
+    heads = tuple(head(column) for column in columns) + tuple(real)
     return Grid(set_line(note), heads, tuple(sections))
 
 
@@ -143,34 +134,32 @@ def _agreement_grid(comparison: Comparison, note: SetNote) -> Grid:
     sections = []
     for metric, title in _AGREEMENT.items():
         rows = [
-            (row, tuple(_cell(found.get((row, note.set, c, metric))) for c in columns))
+            (row, tuple(score_cell(found.get((row, note.set, c, metric))) for c in columns))
             for row in comparison.rows
         ]
-        if kept := _filled(rows):
+        if kept := filled(rows):
             sections.append((title, kept))
     title = f"{note.set}: agreement of noisy clips with their clean versions"
-    return Grid(title, tuple(_head(column) for column in columns), tuple(sections))
+    return Grid(title, tuple(head(column) for column in columns), tuple(sections))
 
 
 def _difference_grid(comparison: Comparison, set_name: str) -> Grid:
     pairs = [pair for pair in comparison.differences if pair.set == set_name]
     if not pairs:
         return Grid(set_name, (), ())
-    sections = tuple(
-        (
-            title,
-            tuple(
-                (pair.row, tuple(_difference(getattr(d, metric)) for d in pair.differences))
-                for pair in pairs
-            ),
-        )
-        for metric, title in _SCORES.items()
-    )
-    members = [difference.member for difference in pairs[0].differences]
+    held = dict.fromkeys(d.member for pair in pairs for d in pair.differences)
+    members = sorted(held, key=is_perturbation)  # they come last, behind the ladder and its mean
+    sections = []
+    for metric, title in _SCORES.items():
+        rows = []
+        for pair in pairs:
+            own = {d.member: change_cell(getattr(d, metric)) for d in pair.differences}
+            rows.append((pair.row, tuple(own.get(member, Cell()) for member in members)))
+        sections.append((title, tuple(rows)))
     return Grid(
         f"{set_name}: paired difference to {pairs[0].reference} (* = interval without 0)",
-        tuple(_head({AUDIO: REAL}.get(m, m.removeprefix("noisy.snr_"))) for m in members),
-        sections,
+        tuple(head({AUDIO: REAL}.get(m, m.removeprefix("noisy.snr_"))) for m in members),
+        tuple(sections),
     )
 
 
@@ -194,73 +183,3 @@ def _cost_grid(comparison: Comparison) -> Grid:
     )
     heads = ("parameters", "crops/s", "last stage, min", "memory, MB")
     return Grid("Cost, as the runs' own logs have it", heads, (("", rows),) if rows else ())
-
-
-def _filled(
-    rows: Sequence[tuple[str, tuple[Cell, ...]]],
-) -> tuple[tuple[str, tuple[Cell, ...]], ...]:
-    """Return the rows that hold a figure at all."""
-    return tuple((row, cells) for row, cells in rows if any(cell != Cell() for cell in cells))
-
-
-def _head(column: str) -> str:
-    return column if column[-1:].isalpha() else f"{column} dB"
-
-
-def _cell(entry: Entry | None) -> Cell:
-    if entry is None:
-        return Cell()
-    if entry.spread is not None:
-        return Cell(f"{entry.value:.3f}", f"±{entry.spread:.3f}")
-    return Cell(f"{entry.value:.3f}", _interval(entry.low, entry.high))
-
-
-def _difference(figure: Figure) -> Cell:
-    decided = figure.low is not None and figure.high is not None and figure.low * figure.high > 0
-    text = f"{figure.value:+.3f}{'*' if decided else ''}"
-    return Cell(text, _interval(figure.low, figure.high, signed=True))
-
-
-def _interval(low: float | None, high: float | None, *, signed: bool = False) -> str:
-    if low is None or high is None:
-        return ""
-    sign = "+" if signed else ""
-    return f"[{low:{sign}.3f}, {high:{sign}.3f}]"
-
-
-def _text(grid: Grid) -> Iterator[str]:
-    rows = [row for _, section in grid.sections for row in section]
-    first = max(len(name) for name, _ in rows)
-    widths = [
-        max(len(head), *(max(len(cells[n].figure), len(cells[n].below)) for _, cells in rows))
-        for n, head in enumerate(grid.columns)
-    ]
-
-    def line(name: str, texts: Sequence[str]) -> str:
-        aligned = [f"{text:>{width}}" for text, width in zip(texts, widths, strict=True)]
-        return "  ".join([f"{name:<{first}}", *aligned]).rstrip()
-
-    yield grid.title
-    for title, section in grid.sections:
-        yield ""
-        yield title
-        yield line("", grid.columns)
-        for name, cells in section:
-            yield line(name, [cell.figure for cell in cells])
-            if any(cell.below for cell in cells):
-                yield line("", [cell.below for cell in cells])
-    yield ""
-
-
-def _markdown(grid: Grid) -> Iterator[str]:
-    def line(texts: Sequence[str]) -> str:
-        return "| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |"
-
-    yield f"**{grid.title}**"
-    for title, section in grid.sections:
-        yield ""
-        yield line([title, *grid.columns])
-        yield line(["---", *("---:" for _ in grid.columns)])
-        for name, cells in section:
-            yield line([name, *(f"{cell.figure} {cell.below}".rstrip() for cell in cells)])
-    yield ""

@@ -8,7 +8,7 @@ from manifests.errors import ManifestError
 from trainer.compute import Compute
 from trainer.config import TrainConfig
 from trainer.data import Loader, LoaderConfig, Part
-from trainer.data.clips import duration_s
+from trainer.data.lengths import duration_s
 from trainer.data.shard_cache import shard_cache_config
 from trainer.data.snr import SnrDraw
 from trainer.models.registry import chunk_samples

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from manifests import store
 from manifests.errors import UsageError
 from manifests.keys import CLEAN
-from trainer.compare import Comparison, Entry
+from trainer.compare import Comparison
+from trainer.compare_cells import Entry, column_snr_db
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -138,7 +139,7 @@ def _score_panel(axes: Any, comparison: Comparison, name: str, metric: str) -> N
 
 def _snr_db(entry: Entry) -> float | None:
     """Return the SNR of a column of scores, None for the other columns."""
-    return None if entry.column[-1:].isalpha() else float(entry.column)
+    return column_snr_db(entry.column)
 
 
 def _signed(snr_db: float) -> str:

@@ -29,8 +29,8 @@ from trainer.comparisons import readings
 from trainer.compute import Compute
 from trainer.config import SnrConfig, TrainConfig
 from trainer.data import ExampleRef, Reading, View, make_part
-from trainer.data.clips import check_chunks
 from trainer.data.index import restrict
+from trainer.data.lengths import check_chunks
 from trainer.data.reading import LABELLED_CLEAN, LABELLED_PAIR
 from trainer.keeper import Keeper
 from trainer.models.freeze import freeze

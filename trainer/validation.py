@@ -14,7 +14,7 @@ from torch import nn
 from manifests.errors import ManifestError
 from manifests.shardset import ShardSet
 from trainer.data import clip_refs, iter_clips
-from trainer.data.clips import check_chunks
+from trainer.data.lengths import check_chunks
 from trainer.evaluation.clip_scores import Clip, Floats, score_clips
 from trainer.evaluation.model import TorchPredict
 from trainer.evaluation.set_clips import members_snr_db

@@ -19,6 +19,7 @@ from trainer.evaluation.figures import (
 )
 from trainer.evaluation.measure import measure_set
 from trainer.evaluation.score_file import SUFFIX, ScoreFile, write_score_file
+from trainer.perturb.names import is_perturbation
 
 TAGS = ("guitar", "piano", "drums", "female voice", "never")
 SNRS_DB = {"noisy.snr_10": 10.0, "noisy.snr_-10": -10.0}
@@ -48,6 +49,7 @@ def scores_of(
         scores[member] = 1 / (1 + np.exp(-logits))
         moved = base + noise * own.normal(size=base.shape)
         embeddings[member] = moved.astype(np.float32)
+    noises = [member for member in members if member.startswith("white-noise")]
     return ClipScores(
         keys=tuple(f"clip-{n}" for n in range(n_clips)),
         clusters=tuple(f"artist {n % 12}" for n in range(n_clips)),
@@ -55,6 +57,7 @@ def scores_of(
         labels=labels,
         scores=scores,
         embeddings=embeddings,
+        snr_db={member: np.linspace(10.0, 30.0, n_clips) for member in noises},
     )
 
 
@@ -69,12 +72,15 @@ def write_scores(
     label: SetLabel = LABEL,
     metric: MetricDefinition = METRIC,
     aggregate: str = MEAN,
+    backbone: str = "samplecnn",
+    definition: str = "as said",
 ) -> str:
     """Measure a tagger and write its score file and embedding sample; returns the URL."""
     clips = clips or scores_of()
     snrs_db = {member: SNRS_DB[member] for member in clips.scores if member in SNRS_DB}
-    found = SetEvaluation(label, measure_set(clips, snrs_db, metric))
-    run = RunLabel(name, method, seed, config, aggregate=aggregate)
+    definitions = {member: definition for member in clips.scores if is_perturbation(member)}
+    found = SetEvaluation(label, measure_set(clips, snrs_db, metric, definitions=definitions))
+    run = RunLabel(name, method, seed, config, backbone, aggregate=aggregate)
     file = ScoreFile.of(run, "w" * 64, metric, "linear", found, clips.tags)
     url = write_score_file(folder, file, clips)
     write_sample(url.removesuffix(SUFFIX) + EMBEDDINGS, sample_embeddings(clips))

@@ -11,7 +11,7 @@ import torch
 from torchaudio.functional import phase_vocoder
 
 from manifests.errors import ManifestError
-from trainer.augment import pitch
+from trainer.augment import pitch, vocoder
 from trainer.augment.pitch import PitchDraws, PitchShift, shift_pitch
 
 RATE = 22_050
@@ -106,17 +106,19 @@ def test_nothing_folds_back() -> None:
 def test_stretching_without_locking_is_torchaudios(
     step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pitch, "_lock", torch.polar)
-    monkeypatch.setattr(pitch, "_below_new_nyquist", lambda steps, dtype: 1.0)
+    monkeypatch.setattr(vocoder, "_lock", torch.polar)
     audio = torch.randn(1, 20_000, generator=torch.Generator().manual_seed(3))
-    stretched = pitch._stretch(audio, torch.tensor([step]))[:, pitch.N_FFT // 2 :]
-    window = torch.hann_window(pitch.N_FFT)
-    spectrum = torch.stft(audio, pitch.N_FFT, pitch.HOP, window=window, return_complex=True)
-    advance = torch.linspace(0, math.pi * pitch.HOP, pitch.N_FFT // 2 + 1)[:, None]
-    vocoded = phase_vocoder(spectrum.to(torch.complex128), pitch.GRID / step, advance.double())
-    expected = torch.istft(vocoded, pitch.N_FFT, pitch.HOP, window=window.double()).float()
+    n_fft, hop, speed = 1024, 256, pitch.GRID / step
+    n_out = 20_000 * step // pitch.GRID
+    stretched = vocoder.play_at_speed(audio, torch.tensor([speed]), n_out, n_fft=n_fft)
+    stretched = stretched[:, n_fft // 2 :]
+    window = torch.hann_window(n_fft)
+    spectrum = torch.stft(audio, n_fft, hop, window=window, return_complex=True)
+    advance = torch.linspace(0, math.pi * hop, n_fft // 2 + 1)[:, None]
+    vocoded = phase_vocoder(spectrum.to(torch.complex128), speed, advance.double())
+    expected = torch.istft(vocoded, n_fft, hop, window=window.double()).float()
     # torchaudio has no frames past the end, so its last ones differ.
-    kept = 20_000 * step // pitch.GRID - 3 * pitch.N_FFT
+    kept = n_out - 3 * n_fft
     torch.testing.assert_close(stretched[:, :kept], expected[:, :kept], rtol=0, atol=5e-3)
 
 
@@ -164,7 +166,7 @@ def test_too_short() -> None:
 MEMORY = """
 import sys, torch
 from pathlib import Path
-from trainer.augment import pitch
+from trainer.augment import pitch, vocoder
 torch.set_num_threads(1)
 pitch.CPU_PART = int(sys.argv[1]) or pitch.CPU_PART
 batch = torch.rand(48, 1, 59049)

@@ -65,6 +65,56 @@ def test_real_recordings_have_a_column_of_their_own(
     assert "dat on real: 4 clips" in result.output and "  audio " in result.output
 
 
+def test_perturbed_clips_are_scored_and_compared(
+    runs: list[Path], suite: Path, tmp_path: Path
+) -> None:
+    shared = ("--shards", suite / "test-musan", "--out")
+    names = ["time-stretch:0.707", "pitch-shift:+1", "drc:speech", "white-noise:0.4"]
+    perturb = ("--perturb", ",".join(names[:2]), "--perturb", "drc:speech,white-noise:.4")
+    one = run_well("evaluate", "--checkpoint", runs[0], *shared, tmp_path / "dat", *perturb)
+    lines = [line.split() for line in one.output.splitlines()]
+    for name in names:
+        scores, changes = (line for line in lines if line[0] == name)
+        assert scores[1] == "AUC" and "unchanged," in changes
+        assert ("SNR" in changes) == (name == "white-noise:0.4")
+    parsed = json.loads(
+        run_well(
+            "evaluate", "--checkpoint", runs[1], *shared, tmp_path / "baseline", *perturb, "--json",
+            "--workers", 1,
+        ).output
+    )  # fmt: skip
+    figures = parsed["sets"][0]["figures"]
+    assert [item["member"] for item in figures["perturbed"]] == names
+    assert [item["member"] for item in figures["members"]][-4:] == names
+    assert figures["perturbed"][3]["snr"]["mean_db"] > figures["perturbed"][3]["snr"]["lowest_db"]
+    scores = [tmp_path / name / "test-musan.scores" for name in ("baseline", "dat")]
+    plain = runs[2] / "evaluation" / "test-musan.scores"
+    table = run_well("compare", *scores, plain, "--out", tmp_path / "table").output
+    assert "test-musan: robustness of samplecnn" in table
+    assert "baseline1" not in table and "left out, for not all 2 seeds were scored" in table
+    random = run_well(
+        "evaluate", "--checkpoint", runs[0], *shared, tmp_path / "random", "--random-encoder",
+        "--perturb", "white-noise:0.4",
+    )  # fmt: skip
+    assert "  white-noise:0.4 " in random.output
+
+
+def test_perturbations_that_are_none_or_do_not_fit(
+    runs: list[Path], suite: Path, tmp_path: Path
+) -> None:
+    shared = ("evaluate", "--checkpoint", runs[0], "--shards", suite, "--out", tmp_path / "out")
+    for name, status, text in (
+        ("reverb", 2, "--perturb: expected all, or names of time-stretch:SPEED (0.25 to 4; 2"),
+        ("drc:radio", 2, "drc:music-standard, drc:speech, white-noise:SHARE"),
+        ("", 2, "got ''"),
+        ("all", 1, "time-stretch:1.414: expected at least one chunk of 59049 samples, 46782 are"),
+    ):
+        result = run(*shared, "--perturb", name)
+        assert (result.exit_code, text in result.output) == (status, True), result.output
+        assert "Traceback" not in result.output
+    assert not (tmp_path / "out").exists(), "refused before anything is scored"
+
+
 def test_wrong_sets(runs: list[Path], suite: Path, dat_run: Path, tmp_path: Path) -> None:
     shared = ("evaluate", "--checkpoint", runs[0], "--shards")
     (tmp_path / "suite.json").write_text('{"train": "train"}')

@@ -12,12 +12,15 @@ from manifests.canonical import pretty_json
 from manifests.errors import UsageError
 from manifests.records import parse_json
 from manifests.shardset import INDEX, ShardSet, load_set
+from trainer.bootstrap import Figure
 from trainer.cli.aggregate import AGGREGATE
 from trainer.compute import open_compute
 from trainer.config import Aggregation, SystemConfig
 from trainer.evaluation.checkpoint import SetRequest, evaluate_checkpoint, evaluate_random
+from trainer.evaluation.consistency import Consistency
 from trainer.evaluation.evaluate import EVALUATION_FOLDER
-from trainer.evaluation.figures import Evaluation
+from trainer.evaluation.figures import Evaluation, PerturbedFigures, SetFigures
+from trainer.perturb.names import ALL, LEGAL, STANDARD, parse_perturbations
 from trainer.roles import open_roles
 
 TEST_ROLES = ("test-audioset", "test-musan")
@@ -43,6 +46,13 @@ TEST_ROLES = ("test-audioset", "test-musan")
 )
 @AGGREGATE
 @click.option(
+    "--perturb",
+    multiple=True,
+    metavar="NAME[,NAME]",
+    help=f"Score perturbed versions of the clean member (or of real recordings) too: {LEGAL}; "
+    f"{ALL} is {', '.join(STANDARD)} (Won et al. 2020). Repeatable.",
+)
+@click.option(
     "--random-encoder", is_flag=True, help="Score an untrained model of the same shape instead."
 )
 @click.option("--out", metavar="DIR", help="Where scores go.  [default: RUN/evaluation]")
@@ -56,13 +66,18 @@ def evaluate(
     shards: tuple[str, ...],
     subset: str | None,
     aggregate: Aggregation,
+    perturb: tuple[str, ...],
     random_encoder: bool,
     out: str | None,
     device: str,
     workers: int,
     as_json: bool,
 ) -> None:
-    """Score a tagger on clean audio and at every SNR of one or more sets."""
+    """Score a tagger on clean audio and at every SNR of one or more sets.
+
+    Perturbations change whole clips, before they are cut into chunks.
+    """
+    perturbations = parse_perturbations(perturb)
     requests = [SetRequest(s.url, recipe_id(s)) for s in _sets(shards)]
     with open_compute(SystemConfig(device=device)) as compute:
         if random_encoder:
@@ -71,7 +86,12 @@ def evaluate(
             if aggregate != "mean":
                 raise UsageError("--random-encoder: expected --aggregate mean; it has no attention")
             found = evaluate_random(
-                checkpoint, requests, device=compute.device, out=out, n_workers=workers
+                checkpoint,
+                requests,
+                device=compute.device,
+                out=out,
+                n_workers=workers,
+                perturbations=perturbations,
             )
         else:
             found = evaluate_checkpoint(
@@ -82,6 +102,7 @@ def evaluate(
                 subset_url=subset,
                 n_workers=workers,
                 out=out,
+                perturbations=perturbations,
             )
     if as_json:
         click.echo(pretty_json(asdict(found)), nl=False)
@@ -124,21 +145,45 @@ def _lines(found: Evaluation) -> list[str]:
             f"{found.run.shown} on {one.label.name}: {figures.n_clips} clips, {figures.n_tags} tags "
             f"({figures.n_left_out} without both classes left out)"
         )
+        width = max(16, *(len(member.member) for member in figures.members))
         for member in figures.members:
-            if member.auc is None or member.ap is None:
-                lines.append(f"  {member.member:16} no tags to score")
-                continue
-            lines.append(
-                f"  {member.member:16} AUC {member.auc.value:.3f} [{member.auc.low:.3f}, "
-                f"{member.auc.high:.3f}]  AP {member.ap.value:.3f} [{member.ap.low:.3f}, "
-                f"{member.ap.high:.3f}]"
-            )
+            text = "no tags to score"
+            if member.auc is not None and member.ap is not None:
+                text = f"AUC {_figure(member.auc)}  AP {_figure(member.ap)}"
+            lines.append(f"  {member.member:{width}} {text}")
         for noise in figures.noise:
             probe = "-" if noise.probe_auc is None else f"{noise.probe_auc:.3f}"
             if noise.consistency is not None:
                 lines.append(
-                    f"  {noise.member:16} cosine margin {noise.consistency.cosine_margin:.3f}, "
-                    f"twin found {noise.consistency.retrieval_at_1:.3f}, "
-                    f"tag change {noise.consistency.tag_change:.3f}, domain probe AUC {probe}"
+                    f"  {noise.member:{width}} {_agreement(noise.consistency)}, domain probe AUC {probe}"
                 )
+        lines += [f"  {one.member:{width}} {_perturbed(figures, one)}" for one in figures.perturbed]
     return lines
+
+
+def _perturbed(figures: SetFigures, one: PerturbedFigures) -> str:
+    """Return one line on a perturbation: what it changes, and the SNR that it came to."""
+    (change,) = (change for change in figures.changes if change.member == one.member)
+    parts = []
+    if change.auc is not None and change.ap is not None:
+        parts.append(f"AUC {_figure(change.auc, '+')}, AP {_figure(change.ap, '+')} to unchanged")
+    if one.consistency is not None:
+        parts.append(_agreement(one.consistency))
+    if one.snr is not None:
+        parts.append(
+            f"SNR {one.snr.mean_db:.1f} dB ({one.snr.lowest_db:.1f} to {one.snr.highest_db:.1f})"
+        )
+    return ", ".join(parts) or "no tags to score"
+
+
+def _figure(figure: Figure, sign: str = "") -> str:
+    if figure.low is None or figure.high is None:
+        return f"{figure.value:{sign}.3f}"
+    return f"{figure.value:{sign}.3f} [{figure.low:{sign}.3f}, {figure.high:{sign}.3f}]"
+
+
+def _agreement(found: Consistency) -> str:
+    return (
+        f"cosine margin {found.cosine_margin:.3f}, twin found {found.retrieval_at_1:.3f}, "
+        f"tag change {found.tag_change:.3f}"
+    )

@@ -2,28 +2,33 @@
 
 The tail shorter than a chunk is dropped, as in CLMR's evaluation. Every member asked for must be
 there, decode and hold the samples of the sidecar: scores over a set with a gap are never made.
+Perturbations of the clean member follow the members of the set (``trainer.data.perturbed``).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import IterableDataset, get_worker_info
 
 from manifests.errors import ManifestError, UsageError
 from manifests.keys import member_names
-from manifests.rows import CHUNK_SAMPLES, SAMPLE_RATE
+from manifests.rows import CHUNK_SAMPLES
 from manifests.shardset import ShardSet
+from manifests.signal import Pcm
 from trainer.data.crops import whole_pcm
 from trainer.data.index import ExampleRef, load_refs, restrict
+from trainer.data.lengths import check_chunks
 from trainer.data.loader import LoaderConfig, serve
 from trainer.data.members import ShardReader
+from trainer.data.perturbed import perturbed
 from trainer.data.stream import Failure
+from trainer.perturb.perturbation import Perturbation
 
 
 @dataclass(frozen=True)
@@ -32,11 +37,14 @@ class EvalClip:
 
     Attributes:
         ref: the example, with tags, song and artist.
-        chunks: by member, (n_chunks, 1, chunk_samples), float32, full scale = 1.
+        chunks: by member, (n_chunks, 1, chunk_samples), float32, full scale = 1; perturbations
+            follow the members of the set, by their names.
+        snr_db: SNR that perturbations with noise came to, dB, over the whole clip, by name.
     """
 
     ref: ExampleRef
     chunks: dict[str, torch.Tensor]
+    snr_db: dict[str, float] = field(default_factory=dict)
 
 
 def clip_refs(
@@ -79,26 +87,6 @@ def clip_refs(
     return refs
 
 
-def check_chunks(refs: Sequence[ExampleRef], chunk_samples: int) -> None:
-    """Check that every clip holds a chunk.
-
-    Raises:
-        ManifestError: one is shorter.
-    """
-    for ref in refs:
-        if ref.n_samples < chunk_samples:
-            raise ManifestError(
-                f"{ref.shard_url}: {ref.key}: expected at least one chunk of {chunk_samples} "
-                f"samples, got {ref.n_samples}; build the set with longer excerpts "
-                f"(--min-duration-s {duration_s(chunk_samples):g})"
-            )
-
-
-def duration_s(n_samples: int) -> float:
-    """Return the shortest duration, in whole ms, that holds so many samples."""
-    return math.ceil(1000 * n_samples / SAMPLE_RATE) / 1000
-
-
 def iter_clips(
     refs: Sequence[ExampleRef],
     *,
@@ -106,6 +94,7 @@ def iter_clips(
     rank: int = 0,
     world_size: int = 1,
     n_workers: int = 0,
+    perturbations: Sequence[Perturbation] = (),
 ) -> Iterator[EvalClip]:
     """Decode clips in order.
 
@@ -117,14 +106,16 @@ def iter_clips(
         chunk_samples: length of a chunk.
         rank: this process, from 0.
         world_size: number of processes.
-        n_workers: decoding processes.
+        n_workers: decoding processes; they perturb too.
+        perturbations: what is done to the ``clean`` or ``audio`` member, which must be among those
+            of every reference.
 
     Raises:
         ManifestError: a member is missing, does not decode or holds other samples than its
-            sidecar says; the message names shard, example and member.
+            sidecar says, or cannot be perturbed; the message names shard, example and member.
     """
     start, stop = (len(refs) * number // world_size for number in (rank, rank + 1))
-    stream = ClipStream(refs[start:stop], chunk_samples)
+    stream = ClipStream(refs[start:stop], chunk_samples, perturbations)
     n_clips = 0
     for item in serve(stream, LoaderConfig(n_workers=min(n_workers, stop - start))):
         if isinstance(item, Failure):
@@ -141,10 +132,16 @@ class ClipStream(IterableDataset[Any]):
     Args:
         refs: the examples.
         chunk_samples: length of a chunk.
+        perturbations: what is done to their ``clean`` or ``audio`` members.
     """
 
-    def __init__(self, refs: Sequence[ExampleRef], chunk_samples: int) -> None:
-        self.refs, self.chunk_samples = refs, chunk_samples
+    def __init__(
+        self,
+        refs: Sequence[ExampleRef],
+        chunk_samples: int,
+        perturbations: Sequence[Perturbation] = (),
+    ) -> None:
+        self.refs, self.chunk_samples, self.perturbations = refs, chunk_samples, perturbations
 
     def __iter__(self) -> Iterator[EvalClip | Failure]:
         """Yield clips; in a worker process an error becomes a ``Failure`` and ends the stream."""
@@ -155,14 +152,22 @@ class ClipStream(IterableDataset[Any]):
                 for ref in self.refs[number::n_workers]:
                     names = tuple(member.name for member in ref.members)
                     (contents,) = reader.read([(ref, names)])
-                    yield EvalClip(ref, {name: self._chunks(ref, name, contents) for name in names})
+                    pcm = {name: whole_pcm(ref, name, contents[name]) for name in names}
+                    clip = EvalClip(ref, {name: self._chunks(x) for name, x in pcm.items()})
+                    for name, waveform, snr_db in perturbed(ref, pcm, self.perturbations):
+                        clip.chunks[name] = self._whole(waveform)
+                        if snr_db is not None:
+                            clip.snr_db[name] = snr_db
+                    yield clip
         except ManifestError as error:
             if worker is None:
                 raise
             yield Failure(str(error), isinstance(error, UsageError))
 
-    def _chunks(self, ref: ExampleRef, name: str, contents: dict[str, bytes]) -> torch.Tensor:
-        pcm = whole_pcm(ref, name, contents[name])
-        n_chunks = len(pcm) // self.chunk_samples
-        whole = pcm[: n_chunks * self.chunk_samples].astype(np.float32) / np.float32(32_768.0)
+    def _chunks(self, pcm: Pcm) -> torch.Tensor:
+        return self._whole(pcm.astype(np.float32) / np.float32(32_768.0))
+
+    def _whole(self, waveform: NDArray[np.float32]) -> torch.Tensor:
+        n_chunks = len(waveform) // self.chunk_samples
+        whole = waveform[: n_chunks * self.chunk_samples]
         return torch.from_numpy(whole.reshape(n_chunks, 1, self.chunk_samples))

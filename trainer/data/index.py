@@ -56,6 +56,8 @@ class ExampleRef:
         artist: corpus and artist, empty where unknown.
         tags: tags of the set's vocabulary; emptied by ``without_tags``.
         members: the members that may be opened.
+        gain_db: common gain of its members over the source file, dB.
+        band_hz: upper edge of its band, Hz; None where it is full.
     """
 
     set_url: str
@@ -70,6 +72,8 @@ class ExampleRef:
     artist: str
     tags: tuple[str, ...]
     members: tuple[MemberRef, ...]
+    gain_db: float = 0.0
+    band_hz: float | None = None
 
     @property
     def shard_url(self) -> str:
@@ -181,6 +185,8 @@ def _example_ref(shard_set: ShardSet, info: ShardInfo, entry: ShardEntry) -> Exa
         artist=f"{music.corpus}:{music.artist}" if music.artist else "",
         tags=tuple(sys.intern(tag) for tag in record.tags),
         members=_member_refs(index, entry, where),
+        gain_db=record.gain_db,
+        band_hz=record.band_hz,
     )
 
 

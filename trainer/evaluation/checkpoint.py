@@ -17,6 +17,7 @@ from trainer.evaluation.evaluate import EVALUATION_FOLDER, EvaluationSet, evalua
 from trainer.evaluation.figures import Evaluation, MetricDefinition
 from trainer.evaluation.run_label import run_folder, run_label
 from trainer.evaluation.set_clips import evaluation_set
+from trainer.perturb.perturbation import Perturbation
 from trainer.tagger import Tagger, load_tagger, random_tagger
 
 
@@ -44,6 +45,7 @@ def evaluate_checkpoint(
     probe: Probe = "linear",
     n_workers: int = 0,
     out: str | None = None,
+    perturbations: Sequence[Perturbation] = (),
 ) -> Evaluation:
     """Evaluate the best checkpoint of a run; its score files go to ``RUN/evaluation``.
 
@@ -57,6 +59,7 @@ def evaluate_checkpoint(
         probe: kind of the fresh domain classifier, ``linear`` or ``mlp``.
         n_workers: decoding processes.
         out: another folder to write to.
+        perturbations: what is done to the clean member of every clip besides.
 
     Raises:
         UsageError: there is no checkpoint, none with attention where it is asked for, or a subset
@@ -65,7 +68,7 @@ def evaluate_checkpoint(
     """
     tagger = load_tagger(path, aggregate)
     folder = out or str(run_folder(path) / EVALUATION_FOLDER)
-    sets = _open_sets(tagger, requests, subset_url, n_workers)
+    sets = _open_sets(tagger, requests, subset_url, n_workers, perturbations)
     return evaluate_run(
         run_label(path, tagger),
         tagger.sha256,
@@ -87,6 +90,7 @@ def evaluate_random(
     seed: int = 0,
     metric: MetricDefinition | None = None,
     n_workers: int = 0,
+    perturbations: Sequence[Perturbation] = (),
 ) -> Evaluation:
     """Evaluate an untrained tagger of a run's shape: the row that all others must beat.
 
@@ -98,6 +102,7 @@ def evaluate_random(
         seed: seed of its weights.
         metric: how figures are made; None takes the defaults.
         n_workers: decoding processes.
+        perturbations: what is done to the clean member of every clip besides.
 
     Raises:
         UsageError: there is no checkpoint.
@@ -108,14 +113,18 @@ def evaluate_random(
         run_label(like, tagger),
         tagger.sha256,
         tagger.predict(device),
-        _open_sets(tagger, requests, None, n_workers),
+        _open_sets(tagger, requests, None, n_workers, perturbations),
         out=str(Path(out) / EVALUATION_FOLDER),
         metric=metric,
     )
 
 
 def _open_sets(
-    tagger: Tagger, requests: Sequence[SetRequest], subset_url: str | None, n_workers: int
+    tagger: Tagger,
+    requests: Sequence[SetRequest],
+    subset_url: str | None,
+    n_workers: int,
+    perturbations: Sequence[Perturbation],
 ) -> list[EvaluationSet]:
     if subset_url and len(requests) != 1:
         raise UsageError(
@@ -130,6 +139,7 @@ def _open_sets(
             subset=subset,
             chunk_samples=tagger.encoder.chunk_samples,
             n_workers=n_workers,
+            perturbations=perturbations,
         )
         for request in requests
     ]

@@ -9,7 +9,7 @@ of its chunks' embeddings in any case.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
 
 import numpy as np
@@ -62,12 +62,14 @@ class Clip:
         cluster: what a bootstrap draws, see ``trainer.bootstrap.artist_clusters``.
         tags: tags it carries, of the set's vocabulary.
         chunks: its whole chunks by member, full scale = 1, (n_chunks, 1, T) each.
+        snr_db: SNR that its perturbations with noise came to, dB, by name.
     """
 
     key: str
     cluster: str
     tags: tuple[str, ...]
     chunks: Mapping[str, Waveform]
+    snr_db: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -95,9 +97,11 @@ class ClipScores(ScoreTable):
 
     Attributes:
         embeddings: mean h by member, (n_clips, D) each.
+        snr_db: SNR that perturbations with noise came to, dB, by member, (n_clips,) each.
     """
 
     embeddings: dict[str, Embeddings]
+    snr_db: dict[str, Floats] = field(default_factory=dict)
 
 
 def score_clips(
@@ -115,7 +119,7 @@ def score_clips(
         clips: the set's examples; read once, in order.
         predict: the model.
         tags: vocabulary of set and model.
-        members: members to score, e.g. ``clean`` and ``noisy.snr_0``, or ``audio``.
+        members: members to score, e.g. ``clean``, ``noisy.snr_0`` and ``drc:speech``, or ``audio``.
         batch_chunks: most chunks given to the model at once.
         aggregate: makes a clip's scores of its chunks'.
 
@@ -129,7 +133,8 @@ def score_clips(
     labels: list[Labels] = []
     scores: dict[str, list[Floats]] = {member: [] for member in members}
     embeddings: dict[str, list[Embeddings]] = {member: [] for member in members}
-    pieces = _pieces(clips, column, seen, labels, members)
+    snrs_db: dict[str, list[float]] = {}
+    pieces = _pieces(clips, column, seen, labels, snrs_db, members)
     for piece, own, h in _predicted(pieces, predict, len(tags), batch_chunks):
         scores[piece.member].append(aggregate(own, h))
         embeddings[piece.member].append(h.mean(axis=0, dtype=np.float64).astype(np.float32))
@@ -142,6 +147,7 @@ def score_clips(
         labels=np.stack(labels),
         scores={member: np.stack(rows) for member, rows in scores.items()},
         embeddings={member: np.stack(rows) for member, rows in embeddings.items()},
+        snr_db={member: np.array(found) for member, found in snrs_db.items()},
     )
 
 
@@ -159,6 +165,7 @@ def _pieces(
     column: Mapping[str, int],
     seen: dict[str, str],
     labels: list[Labels],
+    snrs_db: dict[str, list[float]],
     members: Sequence[str],
 ) -> Iterator[_Piece]:
     for clip in clips:
@@ -174,6 +181,8 @@ def _pieces(
         row = np.zeros(len(column), dtype=np.bool_)
         row[[column[tag] for tag in clip.tags]] = True
         labels.append(row)
+        for member, snr_db in clip.snr_db.items():
+            snrs_db.setdefault(member, []).append(snr_db)
         for member in members:
             if not len(clip.chunks.get(member, ())):
                 raise ManifestError(

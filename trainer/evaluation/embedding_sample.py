@@ -18,6 +18,7 @@ from manifests import store
 from manifests.canonical import hash64
 from manifests.errors import ManifestError
 from trainer.evaluation.clip_scores import ClipScores, Embeddings
+from trainer.perturb.names import is_perturbation
 
 MAX_CLIPS: Final = 300
 MIN_CLIPS: Final = 5
@@ -34,10 +35,19 @@ class EmbeddingSample:
 
 
 def sample_embeddings(clips: ClipScores, max_clips: int = MAX_CLIPS) -> EmbeddingSample:
-    """Return the embeddings of the ``max_clips`` clips with the smallest hashes."""
+    """Return the embeddings of the ``max_clips`` clips with the smallest hashes.
+
+    Perturbations are left out: the map shows clean and noisy clips.
+    """
     ranked = sorted(range(len(clips.keys)), key=lambda row: hash64("map", clips.keys[row]))
     chosen = np.array(ranked[:max_clips])
-    return EmbeddingSample({member: values[chosen] for member, values in clips.embeddings.items()})
+    return EmbeddingSample(
+        {
+            member: values[chosen]
+            for member, values in clips.embeddings.items()
+            if not is_perturbation(member)
+        }
+    )
 
 
 def write_sample(url: str, sample: EmbeddingSample) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 
 from manifests import store
@@ -49,13 +49,15 @@ class EvaluationSet:
         label: which set, and what part of it.
         tags: its vocabulary, in order; the model's outputs are these.
         snrs_db: SNR of every member in the set's order; None for ``clean`` and ``audio``.
-        clips: opens the clips, each with all members; called once.
+        clips: opens the clips, each with all members and perturbations; called once.
+        definitions: how each perturbation is done, by name.
     """
 
     label: SetLabel
     tags: tuple[str, ...]
     snrs_db: Mapping[str, float | None]
     clips: Callable[[], Iterable[Clip]]
+    definitions: Mapping[str, str] = field(default_factory=dict)
 
 
 def evaluate_run(
@@ -103,12 +105,13 @@ def evaluate_run(
             item.clips(),
             predict,
             tags=item.tags,
-            members=tuple(item.snrs_db),
+            members=(*item.snrs_db, *item.definitions),
             batch_chunks=batch_chunks,
             aggregate=aggregate,
         )
         snrs_db = {name: snr_db for name, snr_db in item.snrs_db.items() if snr_db is not None}
-        found.append(SetEvaluation(item.label, measure_set(clips, snrs_db, metric, probe)))
+        figures = measure_set(clips, snrs_db, metric, probe, item.definitions)
+        found.append(SetEvaluation(item.label, figures))
         if out is not None:
             file = ScoreFile.of(run, checkpoint_sha256, metric, probe, found[-1], clips.tags)
             url = write_score_file(out, file, clips)

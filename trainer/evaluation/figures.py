@@ -95,8 +95,8 @@ class MemberFigures:
     """Scores of one member of a set.
 
     Attributes:
-        member: ``clean``, ``noisy.snr_0`` ... or ``audio``.
-        snr_db: its SNR; None for clean and for real recordings.
+        member: ``clean``, ``noisy.snr_0`` ..., ``audio``, or the name of a perturbation.
+        snr_db: the SNR of a noisy member; None for all others.
         auc: macro ROC-AUC with its interval; None where the set has no tag to score.
         ap: macro average precision; None likewise.
         tags: the table per tag.
@@ -128,6 +128,48 @@ class NoiseFigures:
 
 
 @dataclass(frozen=True)
+class MemberChange:
+    """One member less the unchanged one, ``clean`` or ``audio``, paired over the draws.
+
+    Attributes:
+        member: the noisy or perturbed member.
+        auc: change of the macro ROC-AUC; an interval without 0 means that it moves the tagger. None
+            where the set has no tag to score.
+        ap: change of the macro average precision; None likewise.
+    """
+
+    member: str
+    auc: Figure | None
+    ap: Figure | None
+
+
+@dataclass(frozen=True)
+class SnrFigures:
+    """SNR over the clips of a set, dB: mean, lowest and highest."""
+
+    mean_db: float
+    lowest_db: float
+    highest_db: float
+
+
+@dataclass(frozen=True)
+class PerturbedFigures:
+    """What belongs to one perturbation beside its scores.
+
+    Attributes:
+        member: its name, e.g. ``white-noise:0.1``.
+        definition: how it was done; figures of different definitions are never compared.
+        consistency: agreement with the unchanged clips; None for a set of one clip.
+        snr: SNR that it came to; None where no noise was added.
+    """
+
+    member: str
+    definition: str
+    consistency: Consistency | None
+    snr: SnrFigures | None
+
+
+@dataclass(frozen=True)
 class SetFigures:
     """Everything measured on one set.
 
@@ -136,10 +178,12 @@ class SetFigures:
         n_clusters: artists (clusters) that the draws run over.
         n_tags: tags in the means.
         n_left_out: tags without a positive or without a negative clip.
-        members: figures of each member, in the set's order.
+        members: figures of each member, in the set's order, then of each perturbation.
         noisy_mean_auc: mean of the noisy members' macro AUC; None without noisy members or tags.
         noisy_mean_ap: the same of the AP.
         noise: agreement with the clean member by SNR; empty for real recordings.
+        changes: every other member less the clean one (or ``audio``).
+        perturbed: one entry per perturbation.
     """
 
     n_clips: int
@@ -150,6 +194,8 @@ class SetFigures:
     noisy_mean_auc: Figure | None
     noisy_mean_ap: Figure | None
     noise: tuple[NoiseFigures, ...]
+    changes: tuple[MemberChange, ...]
+    perturbed: tuple[PerturbedFigures, ...]
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,16 @@ from trainer.bootstrap import (
     within_unit,
 )
 from trainer.evaluation.clip_scores import ClipScores, Floats
-from trainer.evaluation.consistency import consistency
+from trainer.evaluation.consistency import Consistency, consistency
 from trainer.evaluation.domain_probe import Probe, domain_probe_auc
 from trainer.evaluation.figures import (
+    MemberChange,
     MemberFigures,
     MetricDefinition,
     NoiseFigures,
+    PerturbedFigures,
     SetFigures,
+    SnrFigures,
 )
 from trainer.metrics import MacroMetrics, macro_metrics
 
@@ -31,6 +34,7 @@ def measure_set(
     snrs_db: Mapping[str, float],
     metric: MetricDefinition,
     probe: Probe = "linear",
+    definitions: Mapping[str, str] | None = None,
 ) -> SetFigures:
     """Return everything that is measured on one set.
 
@@ -39,6 +43,7 @@ def measure_set(
         snrs_db: SNR of each noisy member, by name; ``clean`` and ``audio`` are not in it.
         metric: how figures are made.
         probe: kind of the fresh domain classifier.
+        definitions: how each perturbation was done, by member.
     """
     draws = bootstrap_draws(clips.clusters, metric.n_draws, metric.draw_seed)
     macros = {
@@ -52,7 +57,9 @@ def measure_set(
         _member(name, snrs_db.get(name), macro, spreads[name], metric.level)
         for name, macro in macros.items()
     )
-    noisy = [name for name in macros if name not in (CLEAN, AUDIO)]
+    noisy = [name for name in macros if name in snrs_db]
+    base = CLEAN if CLEAN in macros else AUDIO
+    others = [name for name in macros if name != base and base in macros]
     mean_auc, mean_ap = _noisy_mean(
         [macros[name] for name in noisy], [spreads[name] for name in noisy], metric.level
     )
@@ -67,6 +74,16 @@ def measure_set(
         noisy_mean_ap=mean_ap,
         noise=tuple(
             _noise(clips, name, snrs_db[name], probe) for name in noisy if CLEAN in clips.embeddings
+        ),
+        changes=tuple(
+            _change(
+                name, (macros[base], macros[name]), (spreads[base], spreads[name]), metric.level
+            )
+            for name in others
+        ),
+        perturbed=tuple(
+            _perturbed(clips, base, name, definition)
+            for name, definition in (definitions or {}).items()
         ),
     )
 
@@ -106,12 +123,41 @@ def _noisy_mean(
 
 def _noise(clips: ClipScores, member: str, snr_db: float, probe: Probe) -> NoiseFigures:
     clean, noisy = clips.embeddings[CLEAN], clips.embeddings[member]
-    agreement = None
-    if len(clean) > 1:
-        agreement = consistency(clean, noisy, clips.scores[CLEAN], clips.scores[member])
     return NoiseFigures(
         member=member,
         snr_db=snr_db,
-        consistency=agreement,
+        consistency=_agreement(clips, CLEAN, member),
         probe_auc=domain_probe_auc(clean, noisy, clips.clusters, probe=probe),
     )
+
+
+def _agreement(clips: ClipScores, base: str, member: str) -> Consistency | None:
+    if len(clips.keys) < 2:
+        return None
+    embeddings, scores = clips.embeddings, clips.scores
+    return consistency(embeddings[base], embeddings[member], scores[base], scores[member])
+
+
+def _change(
+    name: str,
+    macros: tuple[MacroMetrics, MacroMetrics],
+    spreads: tuple[MacroDraws, MacroDraws],
+    level: float,
+) -> MemberChange:
+    """Return a member less the unchanged one, both given the unchanged one first."""
+    (before, after), (first, second) = macros, spreads
+    if before.auc is None or after.auc is None or before.ap is None or after.ap is None:
+        return MemberChange(name, None, None)
+    return MemberChange(
+        member=name,
+        auc=with_interval(after.auc - before.auc, second.auc - first.auc, level),
+        ap=with_interval(after.ap - before.ap, second.ap - first.ap, level),
+    )
+
+
+def _perturbed(clips: ClipScores, base: str, member: str, definition: str) -> PerturbedFigures:
+    snrs_db = clips.snr_db.get(member)
+    snr = None
+    if snrs_db is not None:
+        snr = SnrFigures(float(snrs_db.mean()), float(snrs_db.min()), float(snrs_db.max()))
+    return PerturbedFigures(member, definition, _agreement(clips, base, member), snr)

@@ -21,6 +21,7 @@ from trainer.evaluation.clip_scores import ScoreTable
 from trainer.evaluation.figures import RunLabel, SetLabel
 from trainer.evaluation.score_file import ScoreFile
 from trainer.evaluation.scored import Scored, check_comparable
+from trainer.perturb.names import is_perturbation
 
 NOISY_MEAN: Final = "noisy mean"
 
@@ -30,8 +31,8 @@ class PairedDifference:
     """Second minus first on one member.
 
     Attributes:
-        member: ``clean``, ``noisy.snr_0`` ..., ``audio``, or ``noisy mean``.
-        snr_db: its SNR; None for clean, real recordings and the mean.
+        member: ``clean``, ``noisy.snr_0`` ..., ``audio``, a perturbation, or ``noisy mean``.
+        snr_db: its SNR; None for all but noisy members.
         auc: difference of the macro ROC-AUC; an interval without 0 means that the runs differ.
         ap: difference of the macro average precision.
     """
@@ -51,7 +52,8 @@ class PairedComparison:
         second: the runs that they are subtracted from.
         set: the set and subset.
         n_clips: clips that all scored.
-        differences: one per member, and the noisy mean last where there are noisy members.
+        differences: one per member, and the noisy mean last where there are noisy members;
+            perturbations that not all the runs were scored on are left out.
     """
 
     first: tuple[RunLabel, ...]
@@ -121,6 +123,8 @@ def compare_draws(first: Sequence[RunDraws], second: Sequence[RunDraws]) -> Pair
     level = file.metric.level
     rows, noisy = [], list[MemberDraws]()
     for figures in file.figures.members:
+        if not all(figures.member in run.members for run in (*first, *second)):
+            continue  # a perturbation: of the others all runs have the same, see ``aligned``
         sides = [_mean([run.members[figures.member] for run in side]) for side in (first, second)]
         found = _minus(sides[1], sides[0])
         if figures.snr_db is not None:
@@ -151,14 +155,16 @@ def aligned(table: ScoreTable, like: ScoreTable, name: str) -> ScoreTable:
     """Return a table with its clips and tags in the order of another of the same vocabulary.
 
     Raises:
-        ManifestError: other clips, members, artists or labels.
+        ManifestError: other clips, members (perturbations may differ), artists or labels.
     """
     place = {key: row for row, key in enumerate(table.keys)}
-    if place.keys() != set(like.keys) or table.scores.keys() != like.scores.keys():
+    held, wanted = (
+        [member for member in one.scores if not is_perturbation(member)] for one in (table, like)
+    )
+    if place.keys() != set(like.keys) or set(held) != set(wanted):
         raise ManifestError(
-            f"{name}: expected the {len(like.keys)} clips and members {list(like.scores)} of the "
-            f"other run, got {len(table.keys)} clips and {list(table.scores)}; evaluate both on "
-            "the same set"
+            f"{name}: expected the {len(like.keys)} clips and members {wanted} of the other run, "
+            f"got {len(table.keys)} clips and {held}; evaluate both on the same set"
         )
     order = np.array([place[key] for key in like.keys])
     columns = np.array([table.tags.index(tag) for tag in like.tags], dtype=np.intp)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -20,21 +19,18 @@ from manifests.errors import ManifestError
 from manifests.keys import check_file_name
 from manifests.records import parse_json, row_from_json
 from manifests.rows import CHUNK_SAMPLES
-from trainer.bootstrap import Figure
 from trainer.evaluation.clip_scores import ScoreTable
 from trainer.evaluation.figures import (
     CLIP_SCORE,
     MEAN,
-    MemberFigures,
     MetricDefinition,
     RunLabel,
     SetEvaluation,
     SetFigures,
     SetLabel,
 )
-from trainer.evaluation.measure import noisy_means
+from trainer.evaluation.score_check import check_figures, check_members
 from trainer.evaluation.score_table import decode_scores, encode_scores
-from trainer.metrics import MacroMetrics, TagMetrics, macro_metrics
 
 FORMAT_VERSION: Final = 1
 SUFFIX: Final = ".scores"
@@ -46,16 +42,14 @@ MAX_DRAWS: Final = 100_000
 """Most bootstrap draws that a score file may ask for."""
 
 MAX_NAME: Final = 200
-"""Longest name of a run, method or tag; they are printed."""
+"""Longest name of a run, method or tag, or definition of a perturbation; they are printed."""
 
-ADDED_TO_RUN: Final[tuple[dict[str, object], ...]] = (
-    {"backbone": "samplecnn", "chunk_samples": CHUNK_SAMPLES},
-    {"aggregate": MEAN},
+ADDED: Final[tuple[tuple[str, dict[str, object]], ...]] = (
+    ("run", {"backbone": "samplecnn", "chunk_samples": CHUNK_SAMPLES}),
+    ("run", {"aggregate": MEAN}),
+    ("figures", {"changes": [], "perturbed": []}),
 )
-"""Fields of the run that came with backbones and attention, and what runs before them had."""
-
-TOLERANCE: Final = 1e-9
-"""Between stored figures and those of the table: scikit-learn versions sum in other orders."""
+"""Fields that came with backbones, attention and perturbations, and what files before them mean."""
 
 
 @dataclass(frozen=True)
@@ -151,8 +145,8 @@ def load_score_file(url: str) -> tuple[ScoreFile, ScoreTable]:
 
     Raises:
         ManifestError: too large, not canonical JSON, of another version or shape, with numbers that
-            are not finite; a table that is missing, elsewhere, or of another hash; or figures that
-            the table does not give.
+            are not finite, or with members that no set has; a table that is missing, elsewhere, or
+            of another hash; or figures that the table does not give.
     """
     row = _load_row(url)
     table_url = store.join(posixpath.dirname(url), check_file_name(row.table))
@@ -165,7 +159,7 @@ def load_score_file(url: str) -> tuple[ScoreFile, ScoreTable]:
         )
     members = [member.member for member in row.figures.members]
     scores = decode_scores(data, table_url, row.tags, members, row.figures.n_clips)
-    _check_figures(url, row, scores)
+    check_figures(url, row.figures, scores)
     return row, scores
 
 
@@ -181,7 +175,8 @@ def _load_row(url: str) -> ScoreFile:
             "evaluate again"
         )
     check_file_name(row.set.name)
-    for name in (row.run.name, row.run.method, row.run.backbone, *row.tags):
+    definitions = (item.definition for item in row.figures.perturbed)
+    for name in (row.run.name, row.run.method, row.run.backbone, *row.tags, *definitions):
         if not name.isprintable() or not 0 < len(name) <= MAX_NAME:
             raise ManifestError(
                 f"{url}: expected printable names of 1 to {MAX_NAME} characters, got {name!r:.80}"
@@ -191,6 +186,7 @@ def _load_row(url: str) -> ScoreFile:
             f"{url}: expected an aggregate of {', '.join(CLIP_SCORE)}, got "
             f"{row.run.aggregate!r:.80}"
         )
+    check_members(url, row.figures)
     if not 1 <= row.metric.n_draws <= MAX_DRAWS or not 0 < row.metric.level < 1:
         raise ManifestError(
             f"{url}: expected 1 to {MAX_DRAWS} draws and a level between 0 and 1, got "
@@ -207,66 +203,24 @@ def _load_row(url: str) -> ScoreFile:
 def _parse(data: bytes, url: str) -> tuple[ScoreFile, str]:
     """Return a score file and its canonical spelling.
 
-    Files that were written before a field of the run was there lack it; they stay as they are.
+    Files that were written before a field was there lack it; they stay as they are.
     """
     record = parse_json(data, url)
-    run = record.get("run") if isinstance(record, dict) else None
-    if not isinstance(run, dict):
+    lacking = [
+        (place, fields)
+        for place, fields in ADDED
+        if isinstance(record, dict)
+        and isinstance(record.get(place), dict)
+        and not record[place].keys() & fields.keys()
+    ]
+    if not lacking:
         row = row_from_json(data, ScoreFile, url)
         return row, canonical_json(row)
-    added = dict[str, object]()
-    for fields in ADDED_TO_RUN:
-        added |= {} if run.keys() & fields.keys() else fields
-    row = row_from_json(canonical_json(record | {"run": run | added}), ScoreFile, url)
+    for place, fields in lacking:
+        record[place] |= fields
+    row = row_from_json(canonical_json(record), ScoreFile, url)
     said = parse_json(canonical_json(row), url)
-    for name in added:
-        del said["run"][name]
+    for place, fields in lacking:
+        for name in fields:
+            del said[place][name]
     return row, canonical_json(said)
-
-
-def _check_figures(url: str, row: ScoreFile, scores: ScoreTable) -> None:
-    for name, stored, computed in _figures(row.figures, scores):
-        if stored is None or computed is None:
-            same = stored is computed
-        else:
-            same = abs(stored - computed) <= TOLERANCE
-        if not same:
-            raise ManifestError(
-                f"{url}: {name}: expected {computed}, which the table gives, got {stored}; "
-                "the file was edited, evaluate again"
-            )
-
-
-_Check = tuple[str, float | None, float | None]
-"""What is checked, the figure as stored, and as the table gives it."""
-
-
-def _figures(figures: SetFigures, scores: ScoreTable) -> Iterator[_Check]:
-    yield "n_clusters", figures.n_clusters, len(set(scores.clusters))
-    noisy = []
-    for member in figures.members:
-        macro = macro_metrics(scores.scores[member.member], scores.labels, scores.tags)
-        if member.snr_db is not None:
-            noisy.append(macro)
-        yield "n_tags", figures.n_tags, macro.n_tags
-        yield "n_left_out", figures.n_left_out, macro.n_left_out
-        yield f"{member.member} auc", _value(member.auc), macro.auc
-        yield f"{member.member} ap", _value(member.ap), macro.ap
-        yield from _tag_figures(member, macro)
-    auc, ap = noisy_means(noisy) or (None, None)
-    yield "noisy mean auc", _value(figures.noisy_mean_auc), auc
-    yield "noisy mean ap", _value(figures.noisy_mean_ap), ap
-
-
-def _tag_figures(member: MemberFigures, macro: MacroMetrics) -> Iterator[_Check]:
-    stored = {row.tag: row for row in member.tags}
-    yield f"{member.member} tags", len(member.tags), len(macro.tags)
-    for row in macro.tags:
-        said = stored.get(row.tag, TagMetrics(row.tag, -1, None, None))
-        yield f"{member.member} {row.tag} n_positive", said.n_positive, row.n_positive
-        yield f"{member.member} {row.tag} auc", said.auc, row.auc
-        yield f"{member.member} {row.tag} ap", said.ap, row.ap
-
-
-def _value(figure: Figure | None) -> float | None:
-    return figure.value if figure else None

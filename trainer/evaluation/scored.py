@@ -62,7 +62,8 @@ def check_comparable(first: ScoreFile, second: ScoreFile) -> None:
     """Check that two score files speak of the same examples and the same figures.
 
     Raises:
-        ManifestError: another recipe, set, subset, vocabulary or definition of the metric.
+        ManifestError: another recipe, set, subset or vocabulary, another definition of the metric
+            or of a perturbation that both were scored on.
     """
     a, b = first.set, second.set
     pairs: list[tuple[str, object, object]] = [
@@ -73,6 +74,11 @@ def check_comparable(first: ScoreFile, second: ScoreFile) -> None:
         ("metric", _metric(first), _metric(second)),
         ("tag vocabulary", sorted(first.tags), sorted(second.tags)),
     ]
+    ours, theirs = (
+        {item.member: item.definition for item in file.figures.perturbed}
+        for file in (first, second)
+    )
+    pairs += [(name, ours[name], theirs[name]) for name in ours if name in theirs]
     for what, said, other in pairs:
         if said != other:
             raise ManifestError(

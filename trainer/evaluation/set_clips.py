@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from manifests.canonical import canonical_json, sha256_text
 from manifests.errors import ManifestError
@@ -12,9 +12,11 @@ from manifests.shardset import SetIndex, ShardSet
 from manifests.subset import Subset
 from trainer.bootstrap import artist_clusters
 from trainer.data import EvalClip, clip_refs, iter_clips
+from trainer.data.lengths import check_perturbed
 from trainer.evaluation.clip_scores import Clip
 from trainer.evaluation.evaluate import EvaluationSet
 from trainer.evaluation.figures import SetLabel
+from trainer.perturb.perturbation import Perturbation
 
 
 def evaluation_set(
@@ -25,6 +27,7 @@ def evaluation_set(
     subset: Subset | None = None,
     chunk_samples: int = CHUNK_SAMPLES,
     n_workers: int = 0,
+    perturbations: Sequence[Perturbation] = (),
 ) -> EvaluationSet:
     """Return a set, or a subset of it, to evaluate on.
 
@@ -36,10 +39,12 @@ def evaluation_set(
         subset: keys to score; None scores the whole set.
         chunk_samples: the model's input length in samples.
         n_workers: decoding processes.
+        perturbations: what is done to the clean member, or to real recordings, besides.
 
     Raises:
         ManifestError: the vocabularies differ, the subset belongs to another recipe or holds keys
-            that the set lacks, or the set on disk is not what its index says.
+            that the set lacks, a clip holds no chunk, as it is or perturbed, or the set on disk is
+            not what its index says.
     """
     index = shard_set.index
     if index.tags and set(index.tags) != set(tags):
@@ -53,6 +58,7 @@ def evaluation_set(
         subset=None if subset is None else frozenset(subset.keys),
         chunk_samples=chunk_samples,
     )
+    check_perturbed(refs, perturbations, chunk_samples)
     return EvaluationSet(
         label=SetLabel(
             name=index.name,
@@ -62,7 +68,15 @@ def evaluation_set(
         ),
         tags=tags,
         snrs_db=members,
-        clips=lambda: _clips(iter_clips(refs, chunk_samples=chunk_samples, n_workers=n_workers)),
+        clips=lambda: _clips(
+            iter_clips(
+                refs,
+                chunk_samples=chunk_samples,
+                n_workers=n_workers,
+                perturbations=perturbations,
+            )
+        ),
+        definitions={item.name: item.definition for item in perturbations},
     )
 
 
@@ -85,7 +99,7 @@ def _clips(clips: Iterable[EvalClip]) -> Iterator[Clip]:
     for clip in clips:
         (cluster,) = artist_clusters([clip.ref.artist], [clip.ref.song])
         chunks = {name: chunk.numpy() for name, chunk in clip.chunks.items()}
-        yield Clip(clip.ref.key, cluster, clip.ref.tags, chunks)
+        yield Clip(clip.ref.key, cluster, clip.ref.tags, chunks, clip.snr_db)
 
 
 def _vocabulary_message(index: SetIndex, tags: tuple[str, ...]) -> str:
