@@ -21,6 +21,8 @@ from trainer.evaluation.figures import Evaluation
 from trainer.roles import open_roles
 
 TEST_ROLES = ("test-audioset", "test-musan")
+TRAINING = ("train", "all")
+"""Splits that hold training music."""
 
 
 @click.command()
@@ -63,7 +65,15 @@ def evaluate(
     as_json: bool,
 ) -> None:
     """Score a tagger on clean audio and at every SNR of one or more sets."""
-    requests = [SetRequest(s.url, recipe_id(s)) for s in _sets(shards)]
+    sets = _sets(shards)
+    for index in (one.index for one in sets):
+        if index.split in TRAINING or any(shard.domain for shard in index.shards):
+            click.echo(
+                f"{index.name}: a training set (split {index.split}): its scores say what a tagger "
+                "remembers, not how it does on other music",
+                err=True,
+            )
+    requests = [SetRequest(s.url, recipe_id(s)) for s in sets]
     with open_compute(SystemConfig(device=device)) as compute:
         if random_encoder:
             if out is None:

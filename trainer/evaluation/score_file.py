@@ -18,8 +18,7 @@ from manifests import store
 from manifests.canonical import canonical_json
 from manifests.errors import ManifestError
 from manifests.keys import check_file_name
-from manifests.records import parse_json, row_from_json
-from manifests.rows import CHUNK_SAMPLES
+from manifests.records import row_from_json
 from trainer.bootstrap import Figure
 from trainer.evaluation.clip_scores import ScoreTable
 from trainer.evaluation.figures import (
@@ -47,12 +46,6 @@ MAX_DRAWS: Final = 100_000
 
 MAX_NAME: Final = 200
 """Longest name of a run, method or tag; they are printed."""
-
-ADDED_TO_RUN: Final[tuple[dict[str, object], ...]] = (
-    {"backbone": "samplecnn", "chunk_samples": CHUNK_SAMPLES},
-    {"aggregate": MEAN},
-)
-"""Fields of the run that came with backbones and attention, and what runs before them had."""
 
 TOLERANCE: Final = 1e-9
 """Between stored figures and those of the table: scikit-learn versions sum in other orders."""
@@ -174,7 +167,7 @@ def _load_row(url: str) -> ScoreFile:
     if size is not None and size > MAX_BYTES:
         raise ManifestError(f"{url}: expected at most {MAX_BYTES} bytes, got {size}")
     data = store.read_bytes(url)
-    row, spelling = _parse(data, url)
+    row = row_from_json(data, ScoreFile, url)
     if row.format_version != FORMAT_VERSION:
         raise ManifestError(
             f"{url}: expected score file version {FORMAT_VERSION}, got {row.format_version}; "
@@ -196,32 +189,12 @@ def _load_row(url: str) -> ScoreFile:
             f"{url}: expected 1 to {MAX_DRAWS} draws and a level between 0 and 1, got "
             f"{row.metric.n_draws} and {row.metric.level}"
         )
-    if spelling.encode() != data:
+    if canonical_json(row).encode() != data:
         raise ManifestError(
             f"{url}: expected canonical JSON, got another spelling of it; the file was edited, "
             "fetch it again"
         )
     return row
-
-
-def _parse(data: bytes, url: str) -> tuple[ScoreFile, str]:
-    """Return a score file and its canonical spelling.
-
-    Files that were written before a field of the run was there lack it; they stay as they are.
-    """
-    record = parse_json(data, url)
-    run = record.get("run") if isinstance(record, dict) else None
-    if not isinstance(run, dict):
-        row = row_from_json(data, ScoreFile, url)
-        return row, canonical_json(row)
-    added = dict[str, object]()
-    for fields in ADDED_TO_RUN:
-        added |= {} if run.keys() & fields.keys() else fields
-    row = row_from_json(canonical_json(record | {"run": run | added}), ScoreFile, url)
-    said = parse_json(canonical_json(row), url)
-    for name in added:
-        del said["run"][name]
-    return row, canonical_json(said)
 
 
 def _check_figures(url: str, row: ScoreFile, scores: ScoreTable) -> None:
