@@ -15,7 +15,7 @@ from torch import nn
 from manifests.rows import TARGET
 from trainer.compute import Compute, prepared
 from trainer.config import TrainConfig
-from trainer.data import make_part
+from trainer.data import Part, make_part
 from trainer.data.reading import UNLABELLED_NOISY
 from trainer.keeper import Keeper
 from trainer.loaders import open_loader
@@ -31,6 +31,13 @@ from trainer.validation import TagValidation
 from trainer.weights import find_checkpoint, weights_sha256
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
+
+
+def adabn_parts(roles: Roles, config: TrainConfig) -> list[Part]:
+    """Return what the statistics are taken from: the target half noisy, without its tags."""
+    train = roles.open("train")
+    noisy = heard_as(UNLABELLED_NOISY, config.snr, train.index.snrs_db)
+    return [make_part(train, noisy, domain=TARGET)]
 
 
 def train_adabn(
@@ -51,8 +58,7 @@ def train_adabn(
     """
     stage, device = config.tagger, compute.device
     tags = roles.open("train").index.tags
-    noisy = heard_as(UNLABELLED_NOISY, config.snr)
-    parts = [make_part(roles.open("train"), noisy, domain=TARGET)]
+    parts = adabn_parts(roles, config)
     loader = open_loader(parts, stage.batch_size, config, compute)
     validation = TagValidation(roles.open("valid"), tags, limit=stage.valid_limit)
     encoder = new_encoder(config.model).to(device)

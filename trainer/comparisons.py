@@ -43,7 +43,7 @@ from trainer.runs.checkpoint import TrainingState
 from trainer.runs.distributed import average_gradients, broadcast_modules
 from trainer.runs.folder import RunFolder
 from trainer.runs.restore import load_weights
-from trainer.snr_schedule import bounds_db, easy_to_hard
+from trainer.snr_schedule import bounds_db, easy_to_hard, heard_as
 from trainer.stage3_dat import learning_rates, tagger_card, total
 from trainer.validation import TagValidation
 from trainer.weights import find_stage, weights_sha256
@@ -66,9 +66,12 @@ def readings(config: TrainConfig) -> dict[str, Reading]:
 def comparison_parts(roles: Roles, config: TrainConfig) -> dict[str, list[Part]]:
     """Return what is read of each half that is opened."""
     train = roles.open("train")
-    return {
-        half: [make_part(train, reading, domain=half)] for half, reading in readings(config).items()
-    }
+    parts = {}
+    for half, reading in readings(config).items():
+        if reading == LABELLED_NOISY:
+            reading = heard_as(reading, config.snr, train.index.snrs_db)
+        parts[half] = [make_part(train, reading, domain=half)]
+    return parts
 
 
 def comparison_losses(

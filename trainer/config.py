@@ -6,8 +6,7 @@ over the defaults.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal, get_args
 
 from trainer.losses import ConsistencyForm, DomainForm
@@ -54,23 +53,6 @@ class ModelConfig:
     level_dbfs: float = -20.0
 
 
-ADDED_TO_MODEL: Final[dict[str, Any]] = {
-    field.name: field.default
-    for field in fields(ModelConfig)
-    if field.name in ("backbone", "chunk_s", "attention_dim")
-}
-"""Fields that came with the backbones, and what runs before them had."""
-
-
-def as_first_written(model: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a model config as runs before the backbones wrote it, where it says nothing else.
-
-    Hashes of such configs then agree, whenever the run was made.
-    """
-    added = ADDED_TO_MODEL.items()
-    return {name: value for name, value in model.items() if (name, value) not in added}
-
-
 @dataclass(frozen=True)
 class SystemConfig:
     """Where and how a run computes; changes no figure beyond rounding.
@@ -106,10 +88,12 @@ class SnrConfig:
         high_db: highest SNR, dB.
         draw: ``integer`` draws whole dB, ``stored`` the rungs of the set.
         over: ``clip``: as stored; ``crop``: the crop itself has the SNR.
-        relevel: what unlabelled target crops at an SNR that is not stored are mixed from:
+        relevel: what noisy crops of the target half at an SNR that is not stored are mixed from:
             ``rungs``, so that their clean member is never opened; ``clean`` makes it an ingredient
-            (never heard), for sets that store one rung only.
-        e2h_db_per_epoch: step of the easy-to-hard schedule, dB an epoch; 0 turns it off.
+            (never heard); ``auto`` is ``clean`` for sets that store one rung only, else ``rungs``.
+        e2h_db_per_epoch: step of the tagger's easy-to-hard schedule, dB an epoch; 0 turns it off.
+        e2h_domain_db_per_epoch: that of the domain classifier, which begins at the other end; None
+            is ten times the tagger's (thesis: 1/3 and 1/30).
         e2h_mode: ``expand`` widens the range, ``slide`` moves it.
     """
 
@@ -117,8 +101,9 @@ class SnrConfig:
     high_db: float = 10.0
     draw: Literal["integer", "stored"] = "integer"
     over: Literal["clip", "crop"] = "clip"
-    relevel: Literal["rungs", "clean"] = "rungs"
+    relevel: Literal["auto", "rungs", "clean"] = "auto"
     e2h_db_per_epoch: float = 0.0
+    e2h_domain_db_per_epoch: float | None = None
     e2h_mode: Literal["expand", "slide"] = "expand"
 
 
@@ -337,9 +322,9 @@ class TrainConfig:
     def record(self) -> dict[str, Any]:
         """Return the config of the tagger as JSON values.
 
-        What only a noisy student has is left out elsewhere: the configs of other methods, and the
-        hashes over them, stay what they were before there was one. Stage 4 is left out because it
-        changes nothing in the tagger: it may be added to a run that is finished.
+        What only a noisy student has is left out elsewhere, so that it is in no other run's hash.
+        Stage 4 is left out because it changes nothing in the tagger: it may be added to a run that
+        is finished.
         """
         values = asdict(self)
         del values["pooling"]

@@ -18,7 +18,7 @@ from trainer.adabn import train_adabn
 from trainer.attention import POOLING
 from trainer.comparisons import train_comparison
 from trainer.compute import Compute
-from trainer.config import ADDED_TO_MODEL, TrainConfig
+from trainer.config import TrainConfig
 from trainer.noisy_student import train_student
 from trainer.preflight import check_run
 from trainer.roles import Roles
@@ -76,6 +76,7 @@ def train_run(
     check_run(config, roles, compute, stages)
     if given is not None or only_stage in (2, 3):
         find_stage(given or out, "domain" if only_stage == 3 else "encoder", config.model)
+    _say_of_one_rung(config, roles)
     run = _open(out, config.record(), compute, overwrite=overwrite)
     if 4 in stages:
         whole = {**config.record(), POOLING: asdict(config.pooling)}
@@ -179,9 +180,8 @@ def _stages(config: TrainConfig, given: Path | None, only_stage: int | None) -> 
 def _open(out: Path, config: dict[str, Any], compute: Compute, *, overwrite: bool) -> RunFolder:
     """Open the run's folder on the first rank; the others take it as it then is."""
     if compute.world.is_main:
-        older = {"model": ADDED_TO_MODEL}
         with written_to(out):
-            run = open_run(out, config, overwrite=overwrite, absent=older)
+            run = open_run(out, config, overwrite=overwrite)
         compute.world.barrier()
         return run
     compute.world.barrier()
@@ -195,6 +195,19 @@ def _stage(run: RunFolder, name: str, compute: Compute) -> RunFolder:
             folder.path.mkdir(parents=True, exist_ok=True)
     compute.world.barrier()
     return folder
+
+
+def _say_of_one_rung(config: TrainConfig, roles: Roles) -> None:
+    """Say where the rule that the target half's clean members stay closed cannot be kept."""
+    mixes = config.snr.relevel == "auto" and config.snr.draw == "integer"
+    if not mixes or config.method not in ("dat", "supervised", "adabn"):
+        return
+    if len(rungs := roles.open("train").index.snrs_db) == 1:
+        logger.warning(
+            "train stores %g dB alone: other SNRs of the target half are mixed from it and the "
+            "clean member, which is not heard itself; --snr-relevel rungs forbids that",
+            *rungs,
+        )
 
 
 def _say_without_pretrain(roles: Roles) -> None:

@@ -20,13 +20,17 @@ from manifests import store
 from manifests.canonical import canonical_json, pretty_json, sha256_text
 from manifests.errors import UsageError
 from manifests.parent import end_with_parent
-from manifests.shardset import SUITE
+from manifests.records import row_from_json
+from manifests.shardset import SUITE, load_set
 from trainer.compute import open_compute, shared_cores
-from trainer.config import Aggregation, SystemConfig, as_first_written
+from trainer.config import Aggregation, SystemConfig, TrainConfig
 from trainer.evaluation.checkpoint import SetRequest, evaluate_checkpoint
-from trainer.evaluation.evaluate import EVALUATION_FOLDER, evaluation_name
+from trainer.evaluation.evaluate import EVALUATION_FOLDER, check_sets, evaluation_name
+from trainer.evaluation.figures import Evaluation
+from trainer.evaluation.set_clips import evaluation_set, plan_id
 from trainer.experiment import RANDOM, train_run
 from trainer.grid_cells import Cell
+from trainer.models.registry import chunk_samples
 from trainer.preflight import check_run
 from trainer.roles import Roles, open_roles
 from trainer.runs.distributed import environment
@@ -94,18 +98,25 @@ def _train(
 def _check(grid: list[Cell], suite: Suite, system: SystemConfig) -> None:
     """Check the sets of every kind of cell before the first one is trained."""
     with open_compute(system) as compute:
-        kinds = {(cell.k, cell.config.method, cell.config.pooling.trains): cell for cell in grid}
-        for cell in kinds.values():
+        for cell in {(cell.k, _reading(cell.config)): cell for cell in grid}.values():
             roles = suite.roles(cell.k)
-            if not any(role in roles for role in TEST_ROLES):
-                raise UsageError(
-                    f"{suite.shards}: expected a set to evaluate on with the role "
-                    f"{' or '.join(TEST_ROLES)}, got {', '.join(sorted(roles.urls))}; name one "
-                    "with --set ROLE=SET"
-                )
             stages = {1, 2, 3} if cell.config.method == "dat" else {1, 3}
             stages |= {4} if cell.config.pooling.trains else set()
+            stages -= {1} if cell.config.encoder_init == RANDOM else set()
             check_run(cell.config, roles, compute, stages)
+            tags, length = roles.open("train").index.tags, chunk_samples(cell.config.model)
+            check_sets(
+                [
+                    evaluation_set(load_set(request.url), tags, chunk_samples=length)
+                    for request in suite.requests(cell.k)
+                ]
+            )
+
+
+def _reading(config: TrainConfig) -> TrainConfig:
+    """Return a config without what changes neither data nor networks: cells that differ by it."""
+    tagger = replace(config.tagger, freeze=True, alpha="dann", lambda_dom=None)
+    return replace(config, seed=0, tagger=tagger)
 
 
 @dataclass(frozen=True)
@@ -139,6 +150,22 @@ class Suite:
             f"{self.shards}: expected k{k}/{SUITE}; build the suite with --noises 1,2,4"
         )
 
+    def requests(self, k: int) -> list[SetRequest]:
+        """Return the sets that a cell is evaluated on.
+
+        Raises:
+            UsageError: there is no test set.
+        """
+        roles = self.roles(k)
+        urls = [roles.urls[role] for role in TEST_ROLES if role in roles]
+        if not urls:
+            raise UsageError(
+                f"{self.shards}: expected a set to evaluate on with the role "
+                f"{' or '.join(TEST_ROLES)}, got {', '.join(sorted(roles.urls))}; name one "
+                "with --set ROLE=SET"
+            )
+        return [SetRequest(url) for url in (*urls, *self.also)]
+
 
 Train: TypeAlias = Callable[[Cell, Suite, Path, SystemConfig], None]
 
@@ -156,7 +183,7 @@ def _shared(cell: Cell) -> dict[str, Any]:
     config = cell.config
     snr = {name: value for name, value in asdict(config.snr).items() if "e2h" not in name}
     return {
-        "model": as_first_written(asdict(config.model)),
+        "model": asdict(config.model),
         "encoder": asdict(config.encoder),
         "snr": snr,
         "seed": config.seed,
@@ -209,9 +236,18 @@ def train_cell(
             teacher=teacher_path(out, cell, others),
             overwrite=suite.overwrite,
         )
-        urls = [roles.urls[role] for role in TEST_ROLES if role in roles]
-        requests = [SetRequest(url) for url in (*urls, *suite.also)]
+        requests = suite.requests(cell.k)
         aggregates: tuple[Aggregation, ...] = get_args(Aggregation)
         for aggregate in aggregates if cell.config.pooling.trains else ("mean",):
-            if not (run / EVALUATION_FOLDER / evaluation_name(aggregate)).is_file():
+            if not _is_scored(run / EVALUATION_FOLDER / evaluation_name(aggregate), requests):
                 evaluate_checkpoint(run, requests, device=compute.device, aggregate=aggregate)
+
+
+def _is_scored(path: Path, requests: Collection[SetRequest]) -> bool:
+    """Tell whether a run's scores on these very sets are there."""
+    if not path.is_file():
+        return False
+    found = row_from_json(path.read_bytes(), Evaluation, str(path))
+    scored = {(one.label.name, one.label.plan_id) for one in found.sets}
+    wanted = [load_set(request.url).index for request in requests]
+    return {(index.name, plan_id(index)) for index in wanted} <= scored

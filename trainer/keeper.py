@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import torch
 
-from manifests.errors import UsageError
+from manifests.errors import ManifestError, UsageError
 from trainer.runs.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from trainer.runs.distributed import World, average_buffers
 from trainer.runs.folder import RunFolder
@@ -35,6 +35,9 @@ LOG_EVERY: Final = 10
 means of a record never miss a step."""
 
 VALIDATION_SHARE: Final = 0.2
+
+SAID: Final = frozenset({"loaders", "begins_with", "n_steps", "step", "best", "done", "precision"})
+"""What a checkpoint says of its stage, for the stage to go on."""
 
 
 @dataclass
@@ -114,6 +117,10 @@ class Keeper:
             return
         checkpoint = load_checkpoint(self.run.last)
         progress = checkpoint.progress
+        if missing := sorted(SAID - progress.keys()):
+            raise ManifestError(
+                f"{self.run.last}: expected the state of a stage, got none of {', '.join(missing)}"
+            )
         for what, then, now in (
             ("sets", progress["loaders"], dict(self.loaders)),
             ("initial weights", progress["begins_with"], self.begins_with),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from manifests.errors import ManifestError
-from manifests.rows import SOURCE
+from manifests.rows import SOURCE, TARGET
+from trainer.adabn import adabn_parts
 from trainer.comparisons import comparison_parts
 from trainer.compute import Compute
 from trainer.config import TrainConfig
@@ -59,6 +60,8 @@ def check_run(config: TrainConfig, roles: Roles, compute: Compute, stages: Colle
         _check_student(config, roles, compute)
     elif 3 in stages:
         halves = (dat_parts if config.method == "dat" else comparison_parts)(roles, config)
+        if config.method == "adabn":
+            halves[TARGET] = adabn_parts(roles, config)
         loaders = open_loaders(halves, config.tagger.batch_size, config, compute)
         steps = loaders[SOURCE].steps_per_epoch
         _check_snrs(loaders, easy_to_hard(config.snr, steps, easy="high"), config.tagger.epochs)

@@ -41,7 +41,8 @@ VALID_BATCHES = 8
 def encoder_parts(roles: Roles, config: TrainConfig) -> list[Part]:
     """Return the source half, heard clean, and the target half, heard noisy."""
     shard_set = roles.open(roles.pretrain("train"))
-    readings = (CONTRASTIVE_CLEAN, heard_as(CONTRASTIVE_NOISY, config.snr))
+    noisy = heard_as(CONTRASTIVE_NOISY, config.snr, shard_set.index.snrs_db)
+    readings = (CONTRASTIVE_CLEAN, noisy)
     if config.encoder.cross_domain:
         readings = (UNLABELLED_PAIR, UNLABELLED_PAIR)
     return [
@@ -162,7 +163,8 @@ class ContrastiveValidation:
     def __init__(self, roles: Roles, config: TrainConfig) -> None:
         shard_set = roles.open(roles.pretrain("valid"))
         self._snr = whole_range(config.snr)
-        readings = {"clean": CONTRASTIVE_CLEAN, "noisy": heard_as(CONTRASTIVE_NOISY, config.snr)}
+        noisy = heard_as(CONTRASTIVE_NOISY, config.snr, shard_set.index.snrs_db)
+        readings = {"clean": CONTRASTIVE_CLEAN, "noisy": noisy}
         self._loaders = {
             name: self._loader(make_part(shard_set, reading), config)
             for name, reading in readings.items()

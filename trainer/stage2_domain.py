@@ -118,7 +118,7 @@ def train_domain(
 def domain_parts(roles: Roles, config: TrainConfig) -> dict[str, list[Part]]:
     """Return what is read of each half: clean source, noisy target, tags of neither."""
     train = roles.open("train")
-    noisy = heard_as(UNLABELLED_NOISY, config.snr)
+    noisy = heard_as(UNLABELLED_NOISY, config.snr, train.index.snrs_db)
     return {
         SOURCE: [make_part(train, UNLABELLED_CLEAN, domain=SOURCE)],
         TARGET: [make_part(train, noisy, domain=TARGET)],

@@ -132,11 +132,13 @@ def dat_parts(roles: Roles, config: TrainConfig) -> dict[str, list[Part]]:
     """Return what each half may read: DESIGN section 6, row dat (a), and (b) with extra targets."""
     train = roles.open("train")
     source: Reading = LABELLED_PAIR if config.tagger.hears_pairs else LABELLED_CLEAN
-    noisy = heard_as(UNLABELLED_NOISY, config.snr)
+    noisy = heard_as(UNLABELLED_NOISY, config.snr, train.index.snrs_db)
     target = [make_part(train, noisy, domain=TARGET)]
     if config.extra_target:
         extra = roles.open("extra-target")
-        target.append(make_part(extra, noisy if extra.index.snrs_db else UNLABELLED_RECORDING))
+        rungs = extra.index.snrs_db
+        noisy = heard_as(UNLABELLED_NOISY, config.snr, rungs)
+        target.append(make_part(extra, noisy if rungs else UNLABELLED_RECORDING))
     return {SOURCE: [make_part(train, source, domain=SOURCE)], TARGET: target}
 
 

@@ -103,7 +103,7 @@ def unlabelled_reading(config: TrainConfig, snrs_db: tuple[float, ...], name: st
         return UNLABELLED_RECORDING
     _check_hearing(student)
     if student.teacher_hears == "noisy":
-        return heard_as(UNLABELLED_NOISY, config.snr)
+        return heard_as(UNLABELLED_NOISY, config.snr, snrs_db)
     if student.student_hears == "augmented":
         return UNLABELLED_CLEAN
     return STUDENT_NOISY if student.teacher_cache else UNLABELLED_PAIR

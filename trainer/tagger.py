@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import numpy as np
 import torch
@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from manifests import store
 from manifests.errors import ManifestError
-from manifests.reading import ReadOptions, read_file
+from manifests.reading import TRANSITION_HZ, ReadOptions, read_file
+from manifests.rows import SAMPLE_RATE
 from manifests.signal import power, power_db
 from trainer.attention import POOLING, load_attention
 from trainer.compute import prepared
-from trainer.config import Aggregation, ModelConfig
+from trainer.config import Aggregation, InputLevel, ModelConfig
 from trainer.evaluation.clip_scores import Aggregate, mean_of_chunks
 from trainer.evaluation.model import AttentionAggregate, TorchPredict
 from trainer.level import QUIETEST_DBFS
@@ -127,10 +128,12 @@ def load_tagger(path: Path, aggregate: Aggregation = "mean") -> Tagger:
 def _said(card: dict[str, Any], where: str) -> tuple[ModelConfig, tuple[str, ...]]:
     """Return model and tags of a checkpoint's card, which may come from anyone."""
     try:
-        model, tags = ModelConfig(**card["model"]), tuple(str(tag) for tag in card["tags"])
+        model, tags = ModelConfig(**card["model"]), tuple(card["tags"])
+        band_hz, named = card.get("band_hz"), (card["method"], *tags)
         fits = 0 < model.width <= MAX_WIDTH and 0 < len(tags) <= MAX_TAGS
-        fits = fits and (card.get("band_hz") is None or float(card["band_hz"]) > 0)
+        fits = fits and (band_hz is None or TRANSITION_HZ < band_hz <= SAMPLE_RATE / 2)
         fits = fits and model.backbone in BACKBONES and model.attention_dim <= MAX_ATTENTION_DIM
+        fits = fits and model.input_level in get_args(InputLevel) and -100 < model.level_dbfs <= 0
         if fits:
             chunk_samples(model)
     except (KeyError, OverflowError, TypeError, ValueError) as error:
@@ -138,10 +141,17 @@ def _said(card: dict[str, Any], where: str) -> tuple[ModelConfig, tuple[str, ...
     if not fits:
         raise ManifestError(
             f"{where}: expected a width up to {MAX_WIDTH:g}, a backbone among "
-            f"{', '.join(BACKBONES)}, tokens up to {MAX_ATTENTION_DIM}, up to {MAX_TAGS:,} tags "
-            f"and a band above 0 Hz, got {model.width:g}, {model.backbone!s:.40}, "
-            f"{model.attention_dim}, {len(tags):,} and {card.get('band_hz')}"
+            f"{', '.join(BACKBONES)}, tokens up to {MAX_ATTENTION_DIM}, up to {MAX_TAGS:,} tags, "
+            f"a band of {TRANSITION_HZ:g} to {SAMPLE_RATE / 2:g} Hz and a level "
+            f"({', '.join(get_args(InputLevel))}) up to 0 dBFS, got {model.width:g}, "
+            f"{model.backbone!s:.40}, {model.attention_dim}, {len(tags):,}, {band_hz}, "
+            f"{model.input_level!s:.40} and {model.level_dbfs}"
         )
+    # names are printed: a checkpoint must not steer a terminal
+    if not all(isinstance(one, str) and one.isprintable() and one for one in named):
+        raise ManifestError(f"{where}: expected printable names of method and tags, got others")
+    if len(set(tags)) != len(tags):
+        raise ManifestError(f"{where}: expected each tag once, got some twice")
     return model, tags
 
 

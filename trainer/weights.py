@@ -11,7 +11,7 @@ from typing import Any, Final
 from manifests import store
 from manifests.errors import UsageError
 from manifests.records import parse_json
-from trainer.config import ADDED_TO_MODEL, ModelConfig
+from trainer.config import ModelConfig
 from trainer.runs.checkpoint import STATE, WEIGHTS, Checkpoint, load_checkpoint
 from trainer.runs.folder import differences
 
@@ -67,7 +67,7 @@ def find_stage(path: Path, stage: str, model: ModelConfig) -> Checkpoint:
             f"{path}: expected a checkpoint of {name}, got one of {card.get('stage')}; name a run "
             f"that trained its own {name}"
         )
-    differing = differences({**ADDED_TO_MODEL, **card["model"]}, asdict(model))
+    differing = differences(card["model"], asdict(model))
     if differing:
         raise UsageError(
             f"{path}: expected an encoder as this run's, got another: "

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from manifests.rows import CHUNK_SAMPLES
 from trainer.evaluation.clip_scores import ClipScores
 from trainer.evaluation.embedding_sample import sample_embeddings, write_sample
 from trainer.evaluation.evaluate import EMBEDDINGS
@@ -61,6 +62,11 @@ def scores_of(
     )
 
 
+def run_label(name: str, method: str, seed: int, config: str, aggregate: str = MEAN) -> RunLabel:
+    """The label of a run with SampleCNN."""
+    return RunLabel(name, method, seed, config, "samplecnn", CHUNK_SAMPLES, aggregate)
+
+
 def write_scores(
     folder: str,
     clips: ClipScores | None = None,
@@ -80,7 +86,7 @@ def write_scores(
     snrs_db = {member: SNRS_DB[member] for member in clips.scores if member in SNRS_DB}
     definitions = {member: definition for member in clips.scores if is_perturbation(member)}
     found = SetEvaluation(label, measure_set(clips, snrs_db, metric, definitions=definitions))
-    run = RunLabel(name, method, seed, config, backbone, aggregate=aggregate)
+    run = replace(run_label(name, method, seed, config, aggregate), backbone=backbone)
     file = ScoreFile.of(run, "w" * 64, metric, "linear", found, clips.tags)
     url = write_score_file(folder, file, clips)
     write_sample(url.removesuffix(SUFFIX) + EMBEDDINGS, sample_embeddings(clips))

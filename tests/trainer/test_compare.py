@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from score_cases import LABEL, METRIC, scores_of, write_scores
+from score_cases import LABEL, METRIC, run_label, scores_of, write_scores
 
 from manifests.errors import ManifestError, UsageError
 from trainer.compare import Comparison, compare_runs, group_runs
 from trainer.compare_text import grids, markdown_table, text_table, write_comparison
-from trainer.evaluation.figures import CLIP_SCORE, RunLabel
+from trainer.evaluation.figures import CLIP_SCORE
 from trainer.evaluation.scored import Scored, load_scores
 
 OTHER = replace(LABEL, name="test-audioset", recipe_id="o" * 64)
@@ -142,11 +142,11 @@ def test_attention_is_a_row_of_its_own_and_never_the_reference(tmp_path: Path) -
 
 def test_same_method_with_another_config_is_another_row() -> None:
     labels = [
-        RunLabel("a", "dat", 0, "1" * 64),
-        RunLabel("b", "dat", 1, "1" * 64),
-        RunLabel("c", "dat", 0, "2" * 64),
-        RunLabel("d", "dat", 1, "2" * 64),
-        RunLabel("a", "dat", 0, "1" * 64),
+        run_label("a", "dat", 0, "1" * 64),
+        run_label("b", "dat", 1, "1" * 64),
+        run_label("c", "dat", 0, "2" * 64),
+        run_label("d", "dat", 1, "2" * 64),
+        run_label("a", "dat", 0, "1" * 64),
     ]
     assert {name: len(runs) for name, runs in group_runs(labels).items()} == {
         "dat ×2": 2,

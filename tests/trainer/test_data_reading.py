@@ -69,7 +69,9 @@ def test_snrs_between_rungs_can_be_drawn(relevel: str) -> None:
 
 
 def test_one_rung_needs_the_clean_member() -> None:
-    with pytest.raises(UsageError, match=r"p: cannot hear -9, .* stores -10 dB.*relevel 'clean'"):
+    with pytest.raises(
+        UsageError, match=r"p: cannot hear -9, .* stores -10 dB.*--snr-relevel clean"
+    ):
         part((-10.0,), "rungs").snr_values(SnrRange(-10, 10), "integer")
     assert part((-10.0,), "rungs").snr_values(SnrRange(-10, 10), "stored") == (-10.0,)
     assert part((-10.0,), "clean").snr_values(SnrRange(-10, 10), "integer")[-1] == 10.0

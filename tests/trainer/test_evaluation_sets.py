@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from score_cases import run_label
 from tiny_sets import RUNGS_DB, TAGS, write_set
 from torch import nn
 
@@ -24,7 +25,7 @@ from trainer.data import load_refs
 from trainer.evaluation.checkpoint import SetRequest, evaluate_checkpoint, evaluate_random
 from trainer.evaluation.clip_scores import score_clips
 from trainer.evaluation.evaluate import evaluate_run
-from trainer.evaluation.figures import MetricDefinition, RunLabel
+from trainer.evaluation.figures import MetricDefinition
 from trainer.evaluation.model import TorchPredict
 from trainer.evaluation.score_file import load_score_file
 from trainer.evaluation.set_clips import evaluation_set, plan_id
@@ -35,7 +36,7 @@ from trainer.stage1_encoder import encoder_card, new_encoder
 from trainer.tagger import load_tagger
 
 CHUNK = 1_000
-RUN = RunLabel("dat", "dat", 0, "c" * 64)
+RUN = run_label("dat", "dat", 0, "c" * 64)
 METRIC = MetricDefinition(n_draws=50)
 RECIPE = "ab" * 32
 

@@ -195,7 +195,7 @@ def test_a_grid_trains_stage_1_once_a_seed_and_goes_on(
     assert any("2" in row for row in rows), "two seeds are one row"
     assert (out / "table").is_dir() and "files in" in result.output
     assert read_config(next((out / "encoders").iterdir()))["snr"] == {
-        "low_db": -10.0, "high_db": 10.0, "draw": "integer", "over": "clip", "relevel": "rungs",
+        "low_db": -10.0, "high_db": 10.0, "draw": "integer", "over": "clip", "relevel": "auto",
     }  # fmt: skip
     assert len(trained) == 5
     run_well(*command)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from score_cases import run_label
 from tiny_suite import DAT, run, run_well
 
 from manifests.errors import UsageError
@@ -109,7 +110,7 @@ def test_encoders_are_shared_by_what_decides_them() -> None:
 
 def test_a_row_of_several_seeds_keeps_its_name() -> None:
     def label(name: str, seed: int, config: str) -> RunLabel:
-        return RunLabel(name, "dat", seed, config)
+        return run_label(name, "dat", seed, config)
 
     rows = group_runs(
         [label("mine-s0", 0, "x"), label("mine-s1", 1, "x"), label("a", 0, "y"), label("b", 1, "y")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from tiny_interrupt import KilledError, interrupt
 from tiny_suite import COMPARISON, DAT, assert_same_weights, run, run_well, values
 from tiny_training import OPTIMIZERS, Training
 
-from manifests.errors import UsageError
+from manifests.errors import ManifestError, UsageError
 from trainer import compute, keeper
 from trainer.keeper import Keeper
 from trainer.runs.checkpoint import load_checkpoint
@@ -127,6 +128,17 @@ def test_other_data_weights_or_steps_are_refused(
         assert (again.first_step, again.done) == (10, False)
     with pytest.raises(UsageError, match=f"expected the {what} that the run began with"):
         keep(tmp_path, one, **changed).open().__enter__()
+
+
+def test_a_checkpoint_without_a_stage_is_refused(tmp_path: Path, one: Training) -> None:
+    with keep(tmp_path, one).open() as kept:
+        kept.save(10)
+    path = tmp_path / "checkpoints" / "last" / "state.json"
+    record = json.loads(path.read_text())
+    del record["progress"]["loaders"], record["progress"]["done"]
+    path.write_text(json.dumps(record))
+    with pytest.raises(ManifestError, match="state of a stage, got none of done, loaders"):
+        keep(tmp_path, one).open().__enter__()
 
 
 def test_slow_validation_is_warned_of(

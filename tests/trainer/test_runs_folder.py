@@ -99,3 +99,12 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
         pass
     with locked(run):
         assert open_run(tmp_path, CONFIG).resumed
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_another_programs_config_is_never_a_run(tmp_path: Path, overwrite: bool) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(UsageError, match=r"expected a run, got a config\.json of something else"):
+        open_run(tmp_path, {"seed": 1}, overwrite=overwrite)
+    assert (tmp_path / "thesis.tex").exists()

@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from manifests.errors import UsageError
+from trainer.config import SnrConfig
 from trainer.schedule import dann_alpha, snr_range
+from trainer.snr_schedule import easy_to_hard
 
 
 @pytest.mark.parametrize(
@@ -99,3 +101,25 @@ def test_bad_schedules() -> None:
             snr_range(epoch, easy="low", step_db_per_epoch=step)
     with pytest.raises(UsageError, match=r"expected a first width within 0 and 20.* dB, got 21"):
         snr_range(0, easy="low", step_db_per_epoch=0.1, start_width=21)
+
+
+def test_one_step_gives_both_schedules_of_the_thesis() -> None:
+    """1/30 dB an epoch for the tagger (full after 450), 1/3 for the classifier (full after 45)."""
+    config, steps = SnrConfig(e2h_db_per_epoch=1 / 30), 7
+    for easy, first, full in (("low", (-10, -5), 45), ("high", (5, 10), 450)):
+        at = easy_to_hard(config, steps, easy=easy)  # type: ignore[arg-type]
+        assert (at(0).low_db, at(steps - 1).high_db) == first
+        for step, whole in ((full * steps - 1, False), (full * steps, True), (10**6, True)):
+            width = at(step).high_db - at(step).low_db
+            assert (width == pytest.approx(20.0)) is whole, (easy, step)
+
+
+@pytest.mark.parametrize(("own", "after_9"), [(None, (-10, 4)), (2.0, (-10, 10)), (0.0, (-10, 10))])
+def test_the_classifier_may_have_a_step_of_its_own(
+    own: float | None, after_9: tuple[float, float]
+) -> None:
+    config = SnrConfig(e2h_db_per_epoch=0.1, e2h_domain_db_per_epoch=own)
+    found = easy_to_hard(config, 1, easy="low")(9)
+    assert (found.low_db, found.high_db) == pytest.approx(after_9)
+    tagger = easy_to_hard(config, 1, easy="high")(9)
+    assert (tagger.low_db, tagger.high_db) == pytest.approx((4.1, 10))

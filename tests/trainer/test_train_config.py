@@ -15,7 +15,8 @@ from trainer.presets import PRESETS, ROBUST, lay_over, preset_config
 THESIS: dict[str, dict[str, Any]] = {
     "model": {"width": 1.0, "last_kernel": 3, "input_level": "asis", "level_dbfs": -20.0},
     "snr": {"low_db": -10.0, "high_db": 10.0, "draw": "integer", "over": "clip",
-            "relevel": "rungs", "e2h_db_per_epoch": 0.0, "e2h_mode": "expand"},
+            "relevel": "auto", "e2h_db_per_epoch": 0.0, "e2h_domain_db_per_epoch": None,
+            "e2h_mode": "expand"},
     "encoder": {"batch_size": 48, "lr": 3e-4, "temperature": 0.5, "augment": True,
                 "cross_domain": False},
     "domain": {"batch_size": 48, "lr": 1e-4, "hidden": (100,), "dropout": 0.0},

@@ -54,6 +54,18 @@ def test_a_suite_stands_for_its_test_sets(runs: list[Path], suite: Path, tmp_pat
     assert parsed["sets"][0] == whole["sets"][1], "workers change no score"
 
 
+def test_scores_on_a_training_set_are_called_so(
+    runs: list[Path], suite: Path, tmp_path: Path
+) -> None:
+    shared = ("evaluate", "--checkpoint", runs[0], "--out", tmp_path, "--json")
+    result = run_well(*shared, "--shards", suite / "train", "--shards", suite / "test-musan")
+    assert result.stderr.startswith("train: a training set (split train): its scores say what")
+    assert "test-musan" not in result.stderr
+    assert [one["label"]["name"] for one in json.loads(result.stdout)["sets"]] == [
+        "train", "test-musan",
+    ]  # fmt: skip
+
+
 def test_real_recordings_have_a_column_of_their_own(
     runs: list[Path], suite: Path, tmp_path: Path
 ) -> None:

@@ -214,18 +214,38 @@ def test_without_a_pretrain_set_stage_1_says_what_it_learns_from(
 
 
 def test_a_set_with_one_rung_trains_with_the_clean_member_as_ingredient(
-    suite: Path, dat_run: Path, tmp_path: Path
+    suite: Path, dat_run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What --suite thesis-compact stores."""
+    """What --suite thesis-compact stores serves every method at every SNR."""
     url = str(tmp_path / "compact")
     write_set(url, n_songs=8, n_samples=SAMPLES, snrs_db=(-10.0,), codec="wav", corpus="train")
     shared = ("--shards", suite, "--set", f"train={url}", "--encoder", dat_run)
-    refused = run("dat", *shared, "--out", tmp_path / "a", *DAT)
-    assert refused.exit_code == 2 and "the set stores -10 dB" in refused.output
-    assert not (tmp_path / "a").exists(), "said before anything is written"
-    run_well("dat", *shared, "--out", tmp_path / "b", "--snr-relevel", "clean", *DAT)
+    for method, options in (("dat", DAT), ("supervised", COMPARISON), ("adabn", COMPARISON)):
+        only_rungs = (method, *shared, "--snr-relevel", "rungs", *options)
+        refused = run(*only_rungs, "--out", tmp_path / "a")
+        assert refused.exit_code == 2, refused.output
+        assert "the set stores -10 dB" in refused.output
+        assert "--snr-relevel clean" in " ".join(refused.output.split())
+        assert not (tmp_path / "a").exists(), "said before anything is written"
+        assert not caplog.text
+        run_well(method, *shared, "--out", tmp_path / method, *options)
+        assert "train stores -10 dB alone" in caplog.text
+        caplog.clear()
     run_well(
         "dat", *shared, "--out", tmp_path / "c",
         *("--snr-draw", "stored", "--snr-low-db", "-10", "--snr-high-db", "-10"), *DAT,
     )  # fmt: skip
-    assert values(tmp_path / "b", "train/loss") != values(tmp_path / "c", "train/loss")
+    assert not caplog.text
+    assert values(tmp_path / "dat", "train/loss") != values(tmp_path / "c", "train/loss")
+
+
+def test_stage_1_on_one_rung(suite: Path, tmp_path: Path) -> None:
+    for role in ("pretrain-train", "pretrain-valid"):
+        write_set(
+            str(tmp_path / role), n_songs=8, n_samples=SAMPLES, snrs_db=(-10.0,), codec="wav",
+            halves=role == "pretrain-train", name=role,
+        )  # fmt: skip
+    sets = [v for p in ("train", "valid")
+            for v in ("--set", f"pretrain-{p}={tmp_path}/pretrain-{p}")]  # fmt: skip
+    run_well("baseline", "--shards", suite, *sets, "--out", tmp_path / "run", *COMPARISON)
+    assert values(tmp_path / "run/encoder", "valid/nt_xent_noisy")

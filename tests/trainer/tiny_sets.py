@@ -98,7 +98,7 @@ def write_set(
         excerpts: examples of each song.
         n_samples: length of each member.
         snrs_db: rungs; none for real recordings.
-        halves: whether shards hold one half each; else the domain is None.
+        halves: whether shards hold one half each, as training sets do; else the domain is None.
         per_shard: examples of a shard.
         codec: ``flac`` or ``wav``.
         name: name of the set.
@@ -119,7 +119,7 @@ def write_set(
     index = SetIndex(
         format_version=FORMAT_VERSION,
         name=name,
-        split="train",
+        split="train" if halves else "test",
         sample_rate=SAMPLE_RATE,
         tags=TAGS,
         snrs_db=tuple(snrs_db),
@@ -170,7 +170,7 @@ def _example(
     record = Example(
         format_version=FORMAT_VERSION,
         key=example_key(corpus, clip_id, excerpt),
-        split="train",
+        split="train" if halves else "test",
         domain=(SOURCE if song % 2 == 0 else TARGET) if halves else None,
         tags=tuple(tag for tag in TAGS if tag in own),
         music=MusicSource(

@@ -24,6 +24,8 @@ from trainer.perturb.names import ALL, LEGAL, STANDARD, parse_perturbations
 from trainer.roles import open_roles
 
 TEST_ROLES = ("test-audioset", "test-musan")
+TRAINING = ("train", "all")
+"""Splits that hold training music."""
 
 
 @click.command()
@@ -78,7 +80,15 @@ def evaluate(
     Perturbations change whole clips, before they are cut into chunks.
     """
     perturbations = parse_perturbations(perturb)
-    requests = [SetRequest(s.url, recipe_id(s)) for s in _sets(shards)]
+    sets = _sets(shards)
+    for index in (one.index for one in sets):
+        if index.split in TRAINING or any(shard.domain for shard in index.shards):
+            click.echo(
+                f"{index.name}: a training set (split {index.split}): its scores say what a tagger "
+                "remembers, not how it does on other music",
+                err=True,
+            )
+    requests = [SetRequest(s.url, recipe_id(s)) for s in sets]
     with open_compute(SystemConfig(device=device)) as compute:
         if random_encoder:
             if out is None:

@@ -53,6 +53,7 @@ NAMES: Final[dict[tuple[str, str], str]] = {
     ("tagger", "freeze"): "--freeze/--finetune",
     ("tagger", "refresh_every"): "--refresh-domain-classifier",
     ("snr", "e2h_db_per_epoch"): "--e2h",
+    ("snr", "e2h_domain_db_per_epoch"): "--e2h-classifier",
     ("snr", "e2h_mode"): "--e2h-mode",
     ("tagger", "labelled_noise"): "--labelled-noise/--no-labelled-noise",
     ("student", "teacher_cache"): "--teacher-cache/--no-teacher-cache",
@@ -61,6 +62,9 @@ NAMES: Final[dict[tuple[str, str], str]] = {
     ("encoder", "cross_domain"): "--cross-domain/--same-domain",
 }
 
+
+FOLLOWING: Final = {"--lambda": "by the loss' form", "--e2h-classifier": "10 times --e2h"}
+"""What options without a value of their own follow."""
 
 _PAIRED: Final = ("consistency", "robust")
 _DRAWING: Final = ("dat", "supervised", "labelled-noise", *_PAIRED, "noisy-student")
@@ -76,6 +80,7 @@ USED_BY: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("tagger", "labelled_noise"): ("dat", *_PAIRED),
     ("tagger", "pairs"): _PAIRED,
     ("snr", "e2h_db_per_epoch"): _DRAWING,
+    ("snr", "e2h_domain_db_per_epoch"): ("dat",),
     ("snr", "e2h_mode"): _DRAWING,
 }
 """Methods that use a field; all of them use one that is not here."""
@@ -97,6 +102,7 @@ RANGES: Final[dict[str, click.IntRange | click.FloatRange]] = {
     "lambda_dom": click.FloatRange(0),
     "consistency_weight": click.FloatRange(0),
     "e2h_db_per_epoch": click.FloatRange(0),
+    "e2h_domain_db_per_epoch": click.FloatRange(0),
     "dropout": click.FloatRange(0, 1, max_open=True),
     "rounds": click.IntRange(1, 100),
     "pseudo_weight": click.FloatRange(0),
@@ -152,7 +158,7 @@ def _kind(section: str, field: str, annotation: Any) -> Any:
 def _shown(option: str, value: Any) -> str:
     """Return a default as a user would write it."""
     if value is None:
-        return "by the loss' form"
+        return FOLLOWING[option]
     if isinstance(value, bool):
         on, _, off = option.partition("/")
         return on if value else off

@@ -67,8 +67,8 @@ class Part:
         if snr_over == "crop" and self.draws_snr and one_rung:
             raise UsageError(
                 f"{self.name}: cannot set the SNR over the crop with one stored rung and no clean "
-                "member; set it over the clip, or allow the clean member as an ingredient "
-                "(target relevel 'clean')"
+                "member; set it over the clip (--snr-over clip), or allow the clean member as an "
+                "ingredient (--snr-relevel clean)"
             )
 
     def _cannot_mix(self, outside: Sequence[float]) -> str:
@@ -78,10 +78,14 @@ class Part:
         if self.reading.relevel == "rungs":
             return (
                 f"{message}, and without the clean member only SNRs between two stored ones can "
-                "be mixed; narrow the SNR range, draw stored SNRs only, store more rungs, or "
-                "allow the clean member as an ingredient (target relevel 'clean')"
+                "be mixed; narrow the range (--snr-low-db, --snr-high-db), draw stored SNRs only "
+                "(--snr-draw stored), store more rungs, or allow the clean member as an "
+                "ingredient (--snr-relevel clean)"
             )
-        return f"{message}, and below the lowest rounding noise would be raised; narrow the range"
+        return (
+            f"{message}, and below the lowest rounding noise would be raised; narrow the range "
+            "(--snr-low-db)"
+        )
 
 
 def make_part(

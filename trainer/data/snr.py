@@ -42,7 +42,7 @@ class SnrRange:
             what = "a whole number of dB" if draw == "integer" else f"one of {list(rungs_db)} dB"
             raise UsageError(
                 f"SNR range: expected {what} within, got {self.low_db:g} to {self.high_db:g} dB; "
-                "widen it"
+                "widen it (--snr-low-db, --snr-high-db)"
             )
         return values
 

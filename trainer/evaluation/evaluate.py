@@ -92,12 +92,7 @@ def evaluate_run(
         ManifestError: a set is not whole or does not fit the model.
     """
     metric = replace(metric or MetricDefinition(), clip_score=CLIP_SCORE[run.aggregate])
-    twice = [name for name, n in Counter(item.label.name for item in sets).items() if n > 1]
-    if twice or not sets:
-        raise UsageError(
-            f"sets: expected one or more sets of different names, got {twice or 'none'}; "
-            "evaluate sets of one name in separate runs of the command"
-        )
+    check_sets(sets)
     found = []
     for item in sets:
         _LOG.info("%s: scoring %s", run.shown, item.label.name)
@@ -127,3 +122,17 @@ def evaluate_run(
 def evaluation_name(aggregate: str) -> str:
     """Return the name of the file with an evaluation's figures."""
     return "evaluation.json" if aggregate == MEAN else f"evaluation.{aggregate}.json"
+
+
+def check_sets(sets: Sequence[EvaluationSet]) -> None:
+    """Check that sets can be told apart: score files and columns bear their names.
+
+    Raises:
+        UsageError: no set, or two of one name.
+    """
+    twice = [name for name, n in Counter(item.label.name for item in sets).items() if n > 1]
+    if twice or not sets:
+        raise UsageError(
+            f"sets: expected one or more sets of different names, got {twice or 'none'}; "
+            "evaluate sets of one name in separate runs of the command"
+        )

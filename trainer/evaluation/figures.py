@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from manifests.rows import CHUNK_SAMPLES
 from trainer.bootstrap import LEVEL, N_DRAWS, Figure
 from trainer.evaluation.consistency import Consistency
 from trainer.metrics import TagMetrics
@@ -40,8 +39,8 @@ class RunLabel:
     method: str
     seed: int
     config_sha256: str
-    backbone: str = "samplecnn"
-    chunk_samples: int = CHUNK_SAMPLES
+    backbone: str
+    chunk_samples: int
     aggregate: str = MEAN
 
     @property

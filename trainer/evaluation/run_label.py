@@ -7,7 +7,6 @@ from typing import Any
 
 from manifests.canonical import canonical_json, sha256_text
 from trainer.attention import POOLING
-from trainer.config import as_first_written
 from trainer.evaluation.figures import ATTENTION, MEAN, RunLabel
 from trainer.runs.folder import CONFIG, read_config
 from trainer.tagger import Tagger
@@ -25,8 +24,7 @@ def run_label(path: Path, tagger: Tagger) -> RunLabel:
     """
     card = tagger.card
     method, seed = str(card["method"]), int(card.get("seed", 0))
-    config = {**_config(path, tagger), "trained_on": card.get("trained_on")}
-    config["model"] = as_first_written(card["model"])
+    config = {**_config(path, tagger), "trained_on": card.get("trained_on"), "model": card["model"]}
     config["method"] = method  # a random encoder carries the config of the run that it is like
     config.pop("seed", None)
     return RunLabel(

@@ -17,8 +17,7 @@ from manifests import store
 from manifests.canonical import canonical_json
 from manifests.errors import ManifestError
 from manifests.keys import check_file_name
-from manifests.records import parse_json, row_from_json
-from manifests.rows import CHUNK_SAMPLES
+from manifests.records import row_from_json
 from trainer.evaluation.clip_scores import ScoreTable
 from trainer.evaluation.figures import (
     CLIP_SCORE,
@@ -43,13 +42,6 @@ MAX_DRAWS: Final = 100_000
 
 MAX_NAME: Final = 200
 """Longest name of a run, method or tag, or definition of a perturbation; they are printed."""
-
-ADDED: Final[tuple[tuple[str, dict[str, object]], ...]] = (
-    ("run", {"backbone": "samplecnn", "chunk_samples": CHUNK_SAMPLES}),
-    ("run", {"aggregate": MEAN}),
-    ("figures", {"changes": [], "perturbed": []}),
-)
-"""Fields that came with backbones, attention and perturbations, and what files before them mean."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +160,7 @@ def _load_row(url: str) -> ScoreFile:
     if size is not None and size > MAX_BYTES:
         raise ManifestError(f"{url}: expected at most {MAX_BYTES} bytes, got {size}")
     data = store.read_bytes(url)
-    row, spelling = _parse(data, url)
+    row = row_from_json(data, ScoreFile, url)
     if row.format_version != FORMAT_VERSION:
         raise ManifestError(
             f"{url}: expected score file version {FORMAT_VERSION}, got {row.format_version}; "
@@ -192,35 +184,9 @@ def _load_row(url: str) -> ScoreFile:
             f"{url}: expected 1 to {MAX_DRAWS} draws and a level between 0 and 1, got "
             f"{row.metric.n_draws} and {row.metric.level}"
         )
-    if spelling.encode() != data:
+    if canonical_json(row).encode() != data:
         raise ManifestError(
             f"{url}: expected canonical JSON, got another spelling of it; the file was edited, "
             "fetch it again"
         )
     return row
-
-
-def _parse(data: bytes, url: str) -> tuple[ScoreFile, str]:
-    """Return a score file and its canonical spelling.
-
-    Files that were written before a field was there lack it; they stay as they are.
-    """
-    record = parse_json(data, url)
-    lacking = [
-        (place, fields)
-        for place, fields in ADDED
-        if isinstance(record, dict)
-        and isinstance(record.get(place), dict)
-        and not record[place].keys() & fields.keys()
-    ]
-    if not lacking:
-        row = row_from_json(data, ScoreFile, url)
-        return row, canonical_json(row)
-    for place, fields in lacking:
-        record[place] |= fields
-    row = row_from_json(canonical_json(record), ScoreFile, url)
-    said = parse_json(canonical_json(row), url)
-    for place, fields in lacking:
-        for name in fields:
-            del said[place][name]
-    return row, canonical_json(said)

@@ -68,7 +68,6 @@ def open_run(
     *,
     overwrite: bool = False,
     may_differ: Collection[str] = (),
-    absent: Mapping[str, Any] | None = None,
 ) -> RunFolder:
     """Create a run's folder, or open it to resume the run.
 
@@ -77,7 +76,6 @@ def open_run(
         config: the whole configuration as JSON values; nested mappings are fine.
         overwrite: remove a run of another configuration, with everything in its folder.
         may_differ: dotted names that change no result, e.g. ``loader.n_workers``.
-        absent: what a run had that was begun before an option was there, nested as ``config``.
 
     Raises:
         UsageError: the folder holds a run of another configuration (the message lists up to
@@ -87,12 +85,16 @@ def open_run(
     if path.exists() and not path.is_dir():
         raise UsageError(f"{path}: expected a folder, got a file; name another --out")
     if (path / CONFIG).is_file():
-        found = _filled(read_config(path), _plain(absent or {}))
+        found = read_config(path)
         differing = [
             line for name, line in differences(found, wanted) if not _excused(name, may_differ)
         ]
         if not differing:
             return RunFolder(path, resumed=True)
+        if not found.keys() & wanted.keys():
+            raise UsageError(
+                f"{path}: expected a run, got a {CONFIG} of something else; name another --out"
+            )
         if not overwrite:
             raise UsageError(_refusal(path, differing))
         shutil.rmtree(path)
@@ -142,18 +144,6 @@ def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
     except (TypeError, ValueError) as error:
         raise UsageError(f"configuration: expected JSON values: {error}") from error
     return plain
-
-
-def _filled(found: Mapping[str, Any], absent: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a config with the values that it does not name, where it has their section."""
-    filled = dict(found)
-    for name, value in absent.items():
-        if isinstance(value, Mapping):
-            if isinstance(found.get(name), Mapping):
-                filled[name] = _filled(found[name], value)
-        else:
-            filled.setdefault(name, value)
-    return filled
 
 
 def _excused(name: str, may_differ: Collection[str]) -> bool:
