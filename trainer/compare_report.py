@@ -15,6 +15,7 @@ from trainer.compare_text import write_comparison
 from trainer.cost import RowCost, row_costs
 from trainer.evaluation.embedding_sample import MIN_CLIPS, load_sample
 from trainer.evaluation.evaluate import EMBEDDINGS, EVALUATION_FOLDER
+from trainer.evaluation.figures import ATTENTION
 from trainer.evaluation.score_file import SUFFIX
 from trainer.evaluation.scored import Scored, load_scores
 from trainer.plot_embeddings import Projection, plot_embeddings
@@ -71,7 +72,8 @@ def _costs(scored: Sequence[Scored]) -> tuple[RowCost, ...]:
             row: [folders[label] for label in labels]
             for row, labels in rows.items()
             if all(label in folders for label in labels)
-        }
+        },
+        attending=[row for row, labels in rows.items() if labels[0].aggregate == ATTENTION],
     )
 
 

@@ -7,10 +7,11 @@ they compare rows of one table only where one machine trained them all.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainer.attention import POOLING
 from trainer.runs.folder import CONFIG, METRICS
 from trainer.runs.metrics_log import read_records
 from trainer.tagger import load_tagger
@@ -22,7 +23,8 @@ class RowCost:
 
     Attributes:
         row: name of the row.
-        n_parameters: parameters of encoder and label predictor.
+        n_parameters: parameters of encoder and label predictor, and of the attention in a row that
+            pools with it.
         examples_per_s: crops through the networks in a second of the last stage, median over the
             log's records; None where the log holds none.
         train_s: time of the last stage's steps, s, validation left out.
@@ -36,31 +38,38 @@ class RowCost:
     memory_mb: float | None
 
 
-def row_costs(rows: Mapping[str, Sequence[Path]]) -> tuple[RowCost, ...]:
+def row_costs(
+    rows: Mapping[str, Sequence[Path]], attending: Collection[str] = ()
+) -> tuple[RowCost, ...]:
     """Return the cost of every row all of whose runs are at hand; others are left out.
 
     Args:
         rows: folders of the runs behind each row.
+        attending: rows whose runs pool with attention.
 
     Raises:
         ManifestError: a run's checkpoint or log is damaged.
     """
     return tuple(
-        _mean(row, [run_cost(folder) for folder in folders])
+        _mean(row, [run_cost(folder, attends=row in attending) for folder in folders])
         for row, folders in rows.items()
-        if folders and all((folder / CONFIG).is_file() for folder in folders)
+        if folders and all(_at_hand(folder, attends=row in attending) for folder in folders)
     )
 
 
-def run_cost(run: Path) -> RowCost:
-    """Return the cost of one run.
+def _at_hand(run: Path, *, attends: bool) -> bool:
+    return ((run / POOLING if attends else run) / CONFIG).is_file()
+
+
+def run_cost(run: Path, *, attends: bool = False) -> RowCost:
+    """Return the cost of one run, with its attention or without.
 
     Raises:
-        UsageError: the folder holds no checkpoint.
+        UsageError: the folder holds no checkpoint, or none with attention.
         ManifestError: its checkpoint or log is damaged, or it holds no tagger.
     """
-    tagger = load_tagger(run)
-    networks = (tagger.encoder, tagger.predictor)
+    tagger = load_tagger(run, "attention" if attends else "mean")
+    networks = [tagger.encoder, tagger.predictor, *([tagger.pooling] if tagger.pooling else [])]
     log = run / METRICS
     records = read_records(log) if log.is_file() else []
     speeds = _values(records, "train/examples_per_s")

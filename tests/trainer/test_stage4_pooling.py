@@ -454,6 +454,10 @@ def test_the_table_names_both_and_the_mean_is_the_baseline(
     assert [line[:20].strip() for line in rows[:2]] == ["partial", "partial (attention)"]
     assert "paired difference to partial (" in result.output
     assert (tmp_path / "table" / "training-partial.png").is_file()
+    costs = json.loads((tmp_path / "table" / "table.json").read_text())["costs"]
+    more = costs[1]["n_parameters"] - costs[0]["n_parameters"]
+    head = load_tagger(partial, "attention").pooling
+    assert head is not None and more == sum(p.numel() for p in head.parameters())
 
 
 def test_the_mean_of_a_run_with_attention_is_a_mean_runs(
