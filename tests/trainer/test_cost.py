@@ -27,7 +27,7 @@ def written(run: Path, records: list[dict[str, object]]) -> Path:
     model, tags = ModelConfig(), [f"tag-{n}" for n in range(50)]
     encoder = new_encoder(model)
     networks = {"encoder": encoder, "predictor": LabelPredictor(encoder.n_features, len(tags))}
-    card = {"model": vars(model), "tags": tags, "stage": "baseline"}
+    card = {"model": vars(model), "tags": tags, "stage": "baseline", "method": "baseline"}
     save_checkpoint(RunFolder(run).best, TrainingState(networks, {}), card)
     (run / "config.json").write_text("{}")
     lines = "".join(f"{json.dumps({'stage': 'x', 'step': 1, **r})}\n" for r in records)

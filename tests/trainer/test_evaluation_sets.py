@@ -111,7 +111,8 @@ def test_evaluation_writes_all_its_files(tiny: ShardSet, tmp_path: Path) -> None
     record = json.loads((out / "evaluation.json").read_text())
     assert record["sets"][0]["figures"]["n_clips"] == 24
     run = {"name": "dat", "method": "dat", "seed": 0, "config_sha256": "c" * 64}
-    assert record["run"] == run | {"backbone": "samplecnn", "chunk_samples": 59_049}
+    run |= {"backbone": "samplecnn", "chunk_samples": 59_049, "aggregate": "mean"}
+    assert record["run"] == run
 
 
 def test_noise_hurts_consistency_the_more_the_louder_it_is(tiny: ShardSet) -> None:
