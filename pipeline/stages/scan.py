@@ -6,7 +6,7 @@ Every file is decoded once, in parallel, so that every reject is known before an
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from manifests import store
@@ -96,7 +96,7 @@ def scan(
     clips, rejects = [], list(listing.rejects)
     for clip, result in zip(listing.clips, results, strict=True):
         if isinstance(result, Measurement):
-            clips.append(replace(clip, **asdict(result)))
+            clips.append(replace(clip, **vars(result)))
         else:
             rejects.append(
                 Reject(
