@@ -9,7 +9,7 @@ SUITE := --music mtat=$(DEMO)/corpora/magnatagatune --music mtg-jamendo=$(DEMO)/
 TRAIN := $(BIN)/train
 METHODS := baseline,dat,supervised,robust
 
-.PHONY: demo demo-build demo-train results results-sets backbones test lint pytest bench clean
+.PHONY: demo demo-build demo-train results results-sets backbones test lint pytest bench peers clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -72,8 +72,16 @@ lint: $(STAMP)
 pytest: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+# Benchmarks, docs/benchmarks.md. `make bench BENCH="--only build"` repeats one of them.
 bench: $(STAMP)
-	$(BIN)/python tests/benchmarks/run_all.py
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(BIN)/python tests/benchmarks/run_all.py $(BENCH)
+
+# torch-audiomentations calls torchaudio.info, which went with torchaudio 2.9: an environment of its own, 5 GB.
+PEERS := .venv-peers
+peers:
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check torch==2.8.0 torchaudio==2.8.0 torch-audiomentations==0.12.0 soundfile
 
 clean:
-	rm -rf $(VENV) $(DEMO) $(RESULTS)
+	rm -rf $(VENV) $(PEERS) $(DEMO) $(RESULTS)

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Final
 
+import numpy as np
 import soundfile
 
 from manifests.decoder_messages import decoder_messages
@@ -222,7 +223,7 @@ def decode_pcm(data: bytes, name: str, n_samples: int | None = None) -> tuple[Pc
 
 def pcm_sha256(pcm: Pcm) -> str:
     """Return the SHA-256 of samples as little-endian int16: equal for any lossless coding."""
-    return hashlib.sha256(pcm.astype("<i2", copy=False).tobytes()).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(pcm, dtype="<i2").data).hexdigest()
 
 
 def decoder_version(decoder: str) -> str:

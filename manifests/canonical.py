@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, is_dataclass
-from typing import Any
+from dataclasses import is_dataclass
+from typing import Any, Final
 
 
 def canonical_json(value: Any) -> str:
@@ -18,12 +18,25 @@ def canonical_json(value: Any) -> str:
 
     Raises:
         ValueError: a float is NaN or infinite.
+        TypeError: neither a plain value nor a dataclass is in it.
     """
+    return _ENCODER.encode(value)
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass; not ``asdict``, whose copies cost four times as much."""
     if is_dataclass(value) and not isinstance(value, type):
-        value = asdict(value)
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
+        return vars(value)
+    raise TypeError(f"object of type {type(value).__name__} is not JSON serializable")
+
+
+_ENCODER: Final = json.JSONEncoder(
+    sort_keys=True,
+    separators=(",", ":"),
+    ensure_ascii=False,
+    allow_nan=False,
+    default=_fields,
+)
 
 
 def pretty_json(value: Any) -> str:
@@ -52,7 +65,7 @@ def hash64(*parts: object) -> int:
     same parts give the same bits on every machine, in any order of calls and with any number of
     workers (the seeding of SMS-WSJ, arXiv 1910.13934, without its generator).
     """
-    text = "\x1f".join(str(part) for part in parts)
+    text = "\x1f".join(map(str, parts))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 

@@ -92,7 +92,12 @@ class ShardWriter:
 
     def __init__(self, file: IO[bytes]) -> None:
         self._out = HashingWriter(file)
-        self._tar = tarfile.TarFile(fileobj=self._out, mode="w", format=tarfile.USTAR_FORMAT)  # type: ignore[arg-type]
+        self._tar = tarfile.TarFile(
+            fileobj=self._out,  # type: ignore[arg-type]
+            mode="w",
+            format=tarfile.USTAR_FORMAT,
+            copybufsize=_PIECE_BYTES,
+        )
 
     def add(self, key: str, files: Mapping[str, bytes]) -> tuple[int, int]:
         """Append one example, its sidecar last; returns its offset and length in bytes.

@@ -106,14 +106,19 @@ class ShardSet:
 
 
 def read_sidecar(url: str, number: int) -> ShardSidecar:
-    """Load ``shard-NNNNNN.json``.
+    """Load ``shard-NNNNNN.json``; raises ManifestError where it is missing or malformed."""
+    name = sidecar_name(number)
+    return parse_sidecar(store.read_bytes(store.join(url, name)), name)
+
+
+def parse_sidecar(data: bytes, name: str) -> ShardSidecar:
+    """Return the sidecar of a shard from its bytes.
 
     Raises:
-        ManifestError: it is missing or malformed, of another version, or its examples are not as
-            many as it says or do not lie within the shard.
+        ManifestError: it is malformed, of another version, or its examples are not as many as it
+            says or do not lie within the shard.
     """
-    name = sidecar_name(number)
-    sidecar = row_from_json(store.read_bytes(store.join(url, name)), ShardSidecar, name)
+    sidecar = row_from_json(data, ShardSidecar, name)
     if sidecar.format_version != FORMAT_VERSION:
         raise ManifestError(
             f"{name}: expected format version {FORMAT_VERSION}, got {sidecar.format_version}"

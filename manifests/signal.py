@@ -157,8 +157,8 @@ def common_gain_db(peak: float) -> float:
     return math.floor(exact_db * 1e4) / 1e4
 
 
-def to_pcm(signal: Signal) -> Pcm:
-    """Round to int16, the one rounding of the signal path (half to even).
+def rounded(signal: Signal) -> Signal:
+    """Round to the whole numbers of int16, still in float64: the one rounding (half to even).
 
     Raises:
         ManifestError: a sample is not finite or would clip.
@@ -168,7 +168,12 @@ def to_pcm(signal: Signal) -> Pcm:
     top = peak(scaled)
     if not top <= FULL_SCALE - 1:
         raise ManifestError(f"peak {top / FULL_SCALE:.6f}: expected at most 1 - 1/32768 of scale")
-    return scaled.astype(np.int16)
+    return scaled
+
+
+def to_pcm(signal: Signal) -> Pcm:
+    """Round to int16; raises ManifestError where a sample is not finite or would clip."""
+    return rounded(signal).astype(np.int16)
 
 
 def from_pcm(pcm: Pcm) -> Signal:

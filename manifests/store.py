@@ -7,8 +7,10 @@ when its upload is complete. Both ways a name either holds all of its bytes or d
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import posixpath
+import stat
 import tempfile
 import urllib.parse
 import uuid
@@ -126,13 +128,24 @@ def size_bytes(url: str) -> int | None:
     """
     with _named(url, "cannot be looked up"):
         if is_local(url):
-            path = local_path(url)
-            return path.stat().st_size if path.is_file() else None
-        file_system, path_in = filesystem(url)
+            status = _status(local_path(url))
+            return status.st_size if status else None
+        file_system, path = filesystem(url)
         try:
-            return int(file_system.info(path_in)["size"])
+            return int(file_system.info(path)["size"])
         except FileNotFoundError:
             return None
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """Return the status of a file, None where it does not exist: one call, not two."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return None
+        raise
+    return status if stat.S_ISREG(status.st_mode) else None
 
 
 def change_stamp(url: str) -> tuple[str, str]:
@@ -142,14 +155,11 @@ def change_stamp(url: str) -> tuple[str, str]:
     """
     with _named(url, "cannot be looked up"):
         if is_local(url):
-            path = local_path(url)
-            if not path.is_file():
-                return "", ""
-            status = path.stat()
-            return str(status.st_size), str(status.st_mtime_ns)
-        file_system, path_in = filesystem(url)
+            status = _status(local_path(url))
+            return (str(status.st_size), str(status.st_mtime_ns)) if status else ("", "")
+        file_system, path = filesystem(url)
         try:
-            info = file_system.info(path_in)
+            info = file_system.info(path)
         except FileNotFoundError:
             return "", ""
     changed = info.get("ETag") or info.get("LastModified") or info.get("mtime")
@@ -167,6 +177,24 @@ def open_read(url: str) -> Any:
             return local_path(url).open("rb")
         file_system, path = filesystem(url)
         return file_system.open(path, "rb")
+
+
+def read_start(url: str, n_bytes: int) -> bytes | None:
+    """Return at most the first ``n_bytes`` of a file, in one request; None where there is none.
+
+    Raises:
+        ManifestError: it cannot be read.
+    """
+    with _named(url, "cannot be read"):
+        try:
+            if is_local(url):
+                with local_path(url).open("rb") as file:
+                    return file.read(n_bytes)
+            file_system, path = filesystem(url)
+            data: bytes = file_system.cat_file(path, start=0, end=n_bytes)
+        except FileNotFoundError:
+            return None
+    return data
 
 
 def read_bytes(url: str) -> bytes:
@@ -252,11 +280,22 @@ def partial_file(url: str) -> Iterator[Path]:
                 path = Path(folder) / posixpath.basename(url)
                 yield path
                 with _named(url, "cannot be written"):
-                    file_system, target = filesystem(url)
-                    file_system.makedirs(posixpath.dirname(target), exist_ok=True)
-                    file_system.put_file(str(path), target)
+                    _upload(path, url)
     except OSError as error:
         raise ManifestError(f"{url}: cannot be written: {error.strerror or error}") from error
+
+
+def _upload(path: Path, url: str) -> None:
+    """Put a file in its place; folders are made only where they are missed.
+
+    An object store knows none, and would be asked for its bucket before every object.
+    """
+    file_system, target = filesystem(url)
+    try:
+        file_system.put_file(str(path), target)
+    except FileNotFoundError:
+        file_system.makedirs(posixpath.dirname(target), exist_ok=True)
+        file_system.put_file(str(path), target)
 
 
 @contextlib.contextmanager

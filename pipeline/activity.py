@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Final
 
@@ -61,8 +62,12 @@ def active_starts(
     return np.flatnonzero(counts >= share * np.maximum(stops - starts_in, 1)).astype(np.intp)
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def span_level_db(rms_db: bytes, start_frame: int, n_frames: int) -> float:
-    """Return the RMS level of a span from the level curve, dBFS (to about 0.5 dB)."""
+    """Return the RMS level of a span from the level curve, dBFS (to about 0.5 dB).
+
+    Kept, since a noise that is looped is asked for whole, under one example after the other.
+    """
     levels = np.frombuffer(rms_db, np.uint8)[start_frame : start_frame + n_frames]
     if not levels.size:
         return -128.0

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import numpy as np
+
 from manifests import signal
 from manifests.errors import ManifestError
 from manifests.example import Example, decode_members
 from manifests.keys import AUDIO, CLEAN, SIDECAR, noisy_name
-from manifests.signal import Pcm
+from manifests.signal import Pcm, Signal
 
 
 def audit_example(files: Mapping[str, bytes], name: str, snrs_db: tuple[float, ...]) -> Example:
@@ -35,8 +37,10 @@ def audit_example(files: Mapping[str, bytes], name: str, snrs_db: tuple[float, .
         if not pcm.size:
             raise ManifestError(f"{name}.{member}: expected samples, got none")
         _check_peak(example, member, pcm, name)
-    for snr_db in snrs_db:
-        _check_snr(example, pcms[CLEAN], pcms[noisy_name(snr_db)], snr_db, name)
+    if snrs_db:
+        clean = pcms[CLEAN].astype(np.float64)
+        for snr_db in snrs_db:
+            _check_snr(example, clean, pcms[noisy_name(snr_db)] - clean, snr_db, name)
     return example
 
 
@@ -50,12 +54,11 @@ def _check_peak(example: Example, member: str, pcm: Pcm, name: str) -> None:
         )
 
 
-def _check_snr(example: Example, clean: Pcm, noisy: Pcm, snr_db: float, name: str) -> None:
-    """Check the achieved SNR of a pair against its target and its sidecar."""
+def _check_snr(example: Example, music: Signal, noise: Signal, snr_db: float, name: str) -> None:
+    """Check the achieved SNR of a pair, in int16 steps, against its target and its sidecar."""
     member = example.members[noisy_name(snr_db)]
-    music = signal.from_pcm(clean)
-    noise = signal.from_pcm(noisy) - music
-    powers = signal.power(music), signal.power(noise)
+    scale = signal.FULL_SCALE**2
+    powers = signal.pcm_power(music) / scale, signal.pcm_power(noise) / scale
     achieved_db = signal.power_db(powers[0]) - signal.power_db(powers[1])
     loud = min(powers) > 10 ** (signal.QUIETEST_DBFS / 10)
     near = abs(achieved_db - snr_db) <= signal.SNR_TOLERANCE_DB

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Iterator, Mapping
+from typing import Protocol, TypeAlias
 
 from manifests.keys import format_snr
 from manifests.shardset import SetIndex
@@ -12,6 +12,9 @@ from pipeline.corpora import corpus
 from pipeline.leaks import LEAK
 from pipeline.markdown import escaped, table
 from pipeline.planned import Plan
+
+LicenceUse: TypeAlias = tuple[str, str, str]
+"""Role, corpus and licence."""
 
 
 class LicensedRow(Protocol):
@@ -27,18 +30,21 @@ class LicensedRow(Protocol):
     def noise_licences(self) -> tuple[str, ...]: ...  # noqa: D102
 
 
-def licence_roll_up(rows: Sequence[LicensedRow]) -> dict[tuple[str, str, str], int]:
-    """Count uses by (role, corpus, licence); an empty licence counts as ``unknown``."""
-    counts: Counter[tuple[str, str, str]] = Counter()
-    for row in rows:
-        counts["music", row.corpus, row.licence or "unknown"] += 1
-        for name, licence in zip(row.noise_corpora, row.noise_licences, strict=True):
-            counts["noise", name, licence or "unknown"] += 1
-    return dict(sorted(counts.items()))
+def licence_uses(row: LicensedRow) -> Iterator[LicenceUse]:
+    """Iterate over what an example uses; an empty licence counts as ``unknown``."""
+    yield "music", row.corpus, row.licence or "unknown"
+    for name, licence in zip(row.noise_corpora, row.noise_licences, strict=True):
+        yield "noise", name, licence or "unknown"
 
 
-def readme(plan: Plan, index: SetIndex, rows: Sequence[LicensedRow]) -> str:
-    """Return the card as Markdown; no time, host or path in it."""
+def readme(plan: Plan, index: SetIndex, uses: Mapping[LicenceUse, int]) -> str:
+    """Return the card as Markdown; no time, host or path in it.
+
+    Args:
+        plan: what was built.
+        index: index of the set.
+        uses: examples by what they use, see ``licence_uses``.
+    """
     return "\n".join(
         [
             f"# {index.name}",
@@ -56,7 +62,7 @@ def readme(plan: Plan, index: SetIndex, rows: Sequence[LicensedRow]) -> str:
             "",
             *table(
                 ("role", "corpus", "licence", "uses"),
-                [(*key, str(n)) for key, n in licence_roll_up(rows).items()],
+                [(*use, str(n)) for use, n in sorted(uses.items())],
             ),
             "",
             "This is not legal advice. Whoever passes audio on needs the right to do so for every "

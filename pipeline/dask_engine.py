@@ -54,7 +54,7 @@ def dask_outcomes(
                 time.sleep(POLL_S)
                 continue
             future = next(completed)
-            yield _outcome(future)
+            yield _outcome(future, workers)
             future.release()
 
 
@@ -87,10 +87,20 @@ class _Workers:
             )
 
 
-def _outcome(future: Any) -> Any:
-    """Return a future's result; errors of the task itself are results, others are the cluster's."""
+def _outcome(future: Any, workers: _Workers) -> Any:
+    """Return a future's result; errors of the task itself are results, others are the cluster's.
+
+    A worker may end between the end of its task and the fetching of the result: the task is then
+    run again, and ``result()`` would wait for ever where no worker is left to do so.
+    """
     try:
-        return future.result()
+        while True:
+            try:
+                return future.result(timeout=LOOK_EVERY_S)
+            except TimeoutError:  # of ours: a task's own comes as a Failure
+                workers.expect()
+    except ManifestError:
+        raise
     except Exception as error:
         if is_lost_worker(error):
             raise

@@ -7,8 +7,9 @@ several runs is the same as one built in a single run, byte for byte.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Final
 
 from manifests import store
@@ -17,10 +18,10 @@ from manifests.errors import ManifestError
 from manifests.example import FORMAT_VERSION
 from manifests.keys import sidecar_name
 from manifests.rows import SAMPLE_RATE, SOURCE, TARGET, Reject
-from manifests.shard import ShardEntry, ShardSidecar
-from manifests.shardset import EXAMPLES, INDEX, REJECTS, TAGS, SetIndex, ShardInfo, read_sidecar
+from manifests.shard import ShardEntry
+from manifests.shardset import EXAMPLES, INDEX, REJECTS, TAGS, SetIndex, ShardInfo, parse_sidecar
 from manifests.tables import write_table
-from pipeline.card import readme
+from pipeline.card import LicenceUse, licence_uses, readme
 from pipeline.croissant import croissant
 from pipeline.planned import Plan
 from pipeline.shard_task import PLAN_FOLDER, PlanHeader
@@ -106,22 +107,15 @@ def finish_set(plan: Plan, out: str, header: PlanHeader) -> SetIndex:
     Raises:
         ManifestError: a shard is missing or holds other examples than the plan.
     """
-    members = plan.config.members
-    rows: list[ExampleRow] = []
-    shards: list[ShardInfo] = []
-    for number, sidecar in enumerate(_sidecars(plan, out)):  # one at a time: 10 kB an example
-        rows += [example_row(number, entry, members) for entry in sidecar.examples]
-        shards.append(_shard_info(sidecar))
+    read = _Read()
+    write_table(store.join(out, EXAMPLES), _example_rows(plan, out, read), ExampleRow)
     rejects = sorted(plan.rejects, key=lambda r: (r.corpus, r.path, r.reason, r.detail))
-    index = _index(plan, header, shards)
-    write_table(store.join(out, EXAMPLES), rows, ExampleRow)
+    index = _index(plan, header, read.shards)
     write_table(store.join(out, REJECTS), rejects, Reject)
     store.write_text(store.join(out, TAGS), pretty_json(plan.vocabulary.to_dict()))
-    store.write_text(store.join(out, README), readme(plan, index, rows))
+    store.write_text(store.join(out, README), readme(plan, index, read.uses))
     index_text = pretty_json(asdict(index))
-    hashes = {shard.file: shard.sha256 for shard in shards}
-    for number in range(len(shards)):
-        hashes[sidecar_name(number)] = _file_sha256(out, sidecar_name(number))
+    hashes = {shard.file: shard.sha256 for shard in read.shards} | read.sidecar_hashes
     for name in (EXAMPLES, REJECTS, TAGS, README):
         hashes[name] = _file_sha256(out, name)
     hashes[INDEX] = hashlib.sha256(index_text.encode()).hexdigest()
@@ -139,22 +133,36 @@ def _file_sha256(out: str, name: str) -> str:
     return hashlib.sha256(store.read_bytes(store.join(out, name))).hexdigest()
 
 
-def _shard_info(sidecar: ShardSidecar) -> ShardInfo:
-    return ShardInfo(
-        sidecar.file, sidecar.n_examples, sidecar.bytes, sidecar.sha256, sidecar.domain
-    )
+@dataclass(frozen=True)
+class _Read:
+    """What is kept of the sidecars as they are read: they take 10 kB an example."""
+
+    shards: list[ShardInfo] = field(default_factory=list)
+    sidecar_hashes: dict[str, str] = field(default_factory=dict)
+    uses: Counter[LicenceUse] = field(default_factory=Counter)
 
 
-def _sidecars(plan: Plan, out: str) -> Iterator[ShardSidecar]:
-    """Read the sidecars in order; each is checked against the plan."""
+def _example_rows(plan: Plan, out: str, read: _Read) -> Iterator[ExampleRow]:
+    """Read the sidecars in order, each checked against the plan; what they say goes to ``read``."""
     for number, rows in sorted(plan.shards().items()):
-        sidecar = read_sidecar(out, number)
+        name = sidecar_name(number)
+        data = store.read_bytes(store.join(out, name))
+        sidecar = parse_sidecar(data, name)
         if [entry.key for entry in sidecar.examples] != [row.key for row in rows]:
             raise ManifestError(
                 f"{out}: {sidecar.file}: expected {len(rows)} examples of the plan, "
                 f"got {sidecar.n_examples} others; --overwrite builds the set anew"
             )
-        yield sidecar
+        read.sidecar_hashes[name] = hashlib.sha256(data).hexdigest()
+        read.shards.append(
+            ShardInfo(
+                sidecar.file, sidecar.n_examples, sidecar.bytes, sidecar.sha256, sidecar.domain
+            )
+        )
+        for entry in sidecar.examples:
+            row = example_row(len(read.shards) - 1, entry, plan.config.members)
+            read.uses.update(licence_uses(row))
+            yield row
 
 
 def _index(plan: Plan, header: PlanHeader, shards: Sequence[ShardInfo]) -> SetIndex:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import Any
 
 from manifests.canonical import canonical_json, sha256_lines
-from manifests.rows import SAMPLE_RATE, PlanRow, Reject
+from manifests.rows import SAMPLE_RATE, MusicSpan, NoiseSpan, PlanRow, Reject
 from pipeline.config import SetConfig
 from pipeline.tags import TagVocabulary
 
@@ -55,7 +56,11 @@ class Plan:
 
 def plan_line(row: PlanRow) -> str:
     """Return the canonical JSON line of a row: all but the paths, which differ between copies."""
-    record = asdict(row)
-    for span in (record["music"], *record["noises"]):
-        del span["path"]
-    return canonical_json(record)
+    noises = [_without_path(noise) for noise in row.noises]
+    return canonical_json({**vars(row), "music": _without_path(row.music), "noises": noises})
+
+
+def _without_path(span: MusicSpan | NoiseSpan) -> dict[str, Any]:
+    fields = dict(vars(span))
+    del fields["path"]
+    return fields

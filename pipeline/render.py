@@ -108,13 +108,15 @@ def checked_source(url: str, name: str, sha256: str) -> bytes | None:
         SourceChangedError: it is gone or holds other bytes.
     """
     advice = "put the file back, or run the command again with --overwrite to scan what is there"
-    size = store.size_bytes(url)
-    if size is None:
+    data = store.read_start(url, IN_MEMORY_BYTES + 1)
+    if data is None:
         raise SourceChangedError(
             url, f"{name}: expected the file that was scanned, found none; {advice}"
         )
+    if len(data) > IN_MEMORY_BYTES:
+        data = None
     try:
-        data, found = _read_hashed(url, size)
+        found = _sha256(url) if data is None else hashlib.sha256(data).hexdigest()
     except OSError as error:
         raise SourceChangedError(url, f"{name}: cannot be read: {error.strerror}") from error
     if found != sha256:
@@ -126,12 +128,9 @@ def checked_source(url: str, name: str, sha256: str) -> bytes | None:
     return data
 
 
-def _read_hashed(url: str, size_bytes: int) -> tuple[bytes | None, str]:
-    if size_bytes <= IN_MEMORY_BYTES:
-        data = store.read_bytes(url)
-        return data, hashlib.sha256(data).hexdigest()
+def _sha256(url: str) -> str:
     with store.open_read(url) as file:
-        return None, hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def render(row: PlanRow, roots: Roots, options: RenderOptions) -> Rendered:
@@ -146,8 +145,9 @@ def render(row: PlanRow, roots: Roots, options: RenderOptions) -> Rendered:
     if noises:
         return _render_mix(row, music, noises, options)
     gain_db = signal.common_gain_db(signal.peak(music))
-    pcm = signal.to_pcm(signal.amplitude(gain_db) * music)
-    levels_db = {AUDIO: _level_db(signal.pcm_power(pcm.astype(np.float64)))}
+    samples = signal.rounded(signal.amplitude(gain_db) * music)
+    levels_db = {AUDIO: _level_db(signal.pcm_power(samples))}
+    pcm = samples.astype(np.int16)
     members = {AUDIO: _member(pcm, None, None, None)}
     return _pack(row, options, members, {AUDIO: pcm}, levels_db, (), gain_db, ())
 
@@ -161,20 +161,20 @@ def _render_mix(
     mixes = {s: _mix(music, noise_sum, gains_db[s]) for s in options.snrs_db}
     gain_db = signal.common_gain_db(max(signal.peak(v) for v in (music, *mixes.values())))
     gain = signal.amplitude(gain_db)
-    clean = signal.to_pcm(gain * music)
-    clean_samples = clean.astype(np.float64)
-    clean_power = signal.pcm_power(clean_samples)
-    pcms, members = {CLEAN: clean}, {CLEAN: _member(clean, None, None, None)}
+    clean = signal.rounded(gain * music)
+    clean_power = signal.pcm_power(clean)
+    pcms = {CLEAN: clean.astype(np.int16)}
+    members = {CLEAN: _member(pcms[CLEAN], None, None, None)}
     levels_db = {CLEAN: _level_db(clean_power)}
     for snr_db, mix in mixes.items():
         mix *= gain
-        noisy, name = signal.to_pcm(mix), noisy_name(snr_db)
-        samples = noisy.astype(np.float64)
-        levels_db[name] = _level_db(signal.pcm_power(samples))
-        samples -= clean_samples
-        achieved_db = signal.power_db(clean_power) - signal.power_db(signal.pcm_power(samples))
-        pcms[name] = noisy
-        members[name] = _member(noisy, snr_db, gains_db[snr_db], round(achieved_db, 3) + 0.0)
+        noisy, name = signal.rounded(mix), noisy_name(snr_db)
+        levels_db[name] = _level_db(signal.pcm_power(noisy))
+        pcms[name] = noisy.astype(np.int16)
+        noisy -= clean
+        achieved_db = signal.power_db(clean_power) - signal.power_db(signal.pcm_power(noisy))
+        achieved_db = round(achieved_db, 3) + 0.0
+        members[name] = _member(pcms[name], snr_db, gains_db[snr_db], achieved_db)
     noise_sum *= signal.amplitude(signal.round_gain_db(at_0db))
     chunks_db = signal.chunk_snrs_db(music, noise_sum, CHUNK_SAMPLES)
     return _pack(row, options, members, pcms, levels_db, noise_levels_db, gain_db, chunks_db)

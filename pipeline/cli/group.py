@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 
 from manifests.errors import ManifestError, UsageError
+from pipeline.cli.visible import visible
 
 _COMMANDS: Final = {
     "doctor": "pipeline.cli.doctor:doctor",
@@ -48,7 +49,7 @@ class PrepGroup(click.Group):
         except ManifestError as error:
             if ctx.params.get("debug"):
                 raise
-            click.echo(f"prep: {error}", err=True)
+            click.echo(f"prep: {visible(str(error))}", err=True)
             ctx.exit(2 if isinstance(error, UsageError) else 1)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
@@ -60,8 +61,8 @@ class PrepGroup(click.Group):
         except Exception as error:
             if ctx.params.get("debug"):
                 raise
-            kind = type(error).__name__
-            click.echo(f"prep: unexpected {kind}: {error}; 'prep --debug' shows where", err=True)
+            said = visible(f"{type(error).__name__}: {error}")
+            click.echo(f"prep: unexpected {said}; 'prep --debug' shows where", err=True)
             ctx.exit(1)
 
 

@@ -24,6 +24,7 @@ from pipeline.cli.options import (
 )
 from pipeline.cli.set_options import corpus_options
 from pipeline.cli.text import counted
+from pipeline.cli.visible import visible
 from pipeline.corpora import CORPORA
 from pipeline.progress import reporter
 from pipeline.sources import absolute_url, parse_named
@@ -128,5 +129,5 @@ def scan_lines(found: Scan) -> list[str]:
     first: dict[str, str] = {}
     for reject in found.rejects:
         first.setdefault(reject.reason, reject.detail)
-    lines += [f"    {reason}: {detail}" for reason, detail in first.items()]
-    return lines + [f"  {note}" for note in found.notes]
+    lines += [f"    {reason}: {visible(detail)}" for reason, detail in first.items()]
+    return lines + [f"  {visible(note)}" for note in found.notes]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from manifests.rows import SAMPLE_RATE
-from pipeline.card import licence_roll_up
+from pipeline.card import licence_uses
 from pipeline.report.checks import Check, run_checks
 from pipeline.report.contents import SetContents
 from pipeline.report.counts import Durations, NoiseUse, Tags, count_tags, durations, noise_use
@@ -86,6 +87,7 @@ class SetFigures:
 def set_figures(contents: SetContents, cues: CueReport) -> SetFigures:
     """Compute the figures of a set; ``cues`` come from a sample of its audio."""
     errors, rejects = snr_errors(contents), group_rejects(contents)
+    uses = Counter(use for row in contents.rows for use in licence_uses(row))
     return SetFigures(
         head=_head(contents),
         checks=tuple(run_checks(contents, errors, rejects)),
@@ -97,9 +99,7 @@ def set_figures(contents: SetContents, cues: CueReport) -> SetFigures:
         durations=durations(contents),
         noise=noise_use(contents),
         rejects=rejects,
-        licences=tuple(
-            LicenceUse(*what, uses) for what, uses in licence_roll_up(contents.rows).items()
-        ),
+        licences=tuple(LicenceUse(*use, count) for use, count in sorted(uses.items())),
     )
 
 

@@ -8,21 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 from manifests.canonical import hash64
-from manifests.errors import ManifestError, UsageError
-from manifests.reading import resampled_length
-from manifests.rows import (
-    ANY_SPLIT,
-    SAMPLE_RATE,
-    SOURCE,
-    TARGET,
-    Clip,
-    PlanRow,
-    Reject,
-)
-from manifests.signal import QUIETEST_DBFS
+from manifests.errors import ManifestError
+from manifests.rows import ANY_SPLIT, SOURCE, TARGET, Clip, PlanRow, Reject
 from pipeline.band import band_limit_hz
-from pipeline.choose import Excerpt, NoisePool, draw_excerpts, lowest_levels_db
+from pipeline.choose import NoisePool
 from pipeline.config import SetConfig
+from pipeline.draft import Draft, candidates, short_noise, too_short
 from pipeline.planned import Plan
 from pipeline.reject_limit import commonest_reasons, counted_rejects
 from pipeline.stages.scan import Scan
@@ -42,48 +33,72 @@ def plan_set(
     *,
     band_hz: float | None,
 ) -> Plan:
-    """Plan one set.
+    """Plan one set; see ``plan_sets``."""
+    return plan_sets([config], music, noise, vocabulary, band_hz=band_hz)[0]
+
+
+def plan_sets(
+    configs: Sequence[SetConfig],
+    music: Sequence[Scan],
+    noise: Sequence[Scan],
+    vocabulary: TagVocabulary,
+    *,
+    band_hz: float | None,
+) -> list[Plan]:
+    """Plan sets that differ in name and number of noises alone.
+
+    The one noise of an example is the first of its two, and those are the first of its four: so
+    excerpts and noises are drawn once, for the largest number, and the plans share them.
 
     Args:
-        config: config of the set.
-        music: scans of its music corpora.
-        noise: scans of its noise corpora; empty for real recordings.
+        configs: configs of the sets.
+        music: scans of their music corpora.
+        noise: scans of their noise corpora; empty for real recordings.
         vocabulary: tags to keep.
         band_hz: band limit, resolved over the suite (see ``resolve_band_hz``).
 
     Raises:
-        ManifestError: no clip of the split, or no example is left.
+        ManifestError: no clip of the split, or no example of a set is left.
+        UsageError: fewer usable noises than a set wants for each example.
     """
-    clips = in_split([clip for s in music for clip in s.clips], config.split)
-    noise_clips = in_split([clip for s in noise for clip in s.clips], config.noise_split)
-    _expect_clips(clips, "music", config.music, config.split, music)
-    if config.noise:
-        _expect_clips(noise_clips, "noise", config.noise, config.noise_split, noise)
-    rejects = [*_split_rejects(music, config.split), *_split_rejects(noise, config.noise_split)]
+    most = max(configs, key=lambda config: config.noises)
+    clips = in_split([clip for s in music for clip in s.clips], most.split)
+    noise_clips = in_split([clip for s in noise for clip in s.clips], most.noise_split)
+    _expect_clips(clips, "music", most.music, most.split, music)
+    if most.noise:
+        _expect_clips(noise_clips, "noise", most.noise, most.noise_split, noise)
+    every = (*music, *noise)
+    rejects = [*_split_rejects(music, most.split), *_split_rejects(noise, most.noise_split)]
     here = counted_rejects(rejects)
-    elsewhere = [(s.corpus, len(counted_rejects(s.rejects) - here)) for s in (*music, *noise)]
-    rejects += [reject for clip in noise_clips for reject in _short_noise(clip, config)]
-    drafts = []
-    pool = NoisePool(noise_clips, config) if config.noise else None
+    elsewhere = [(s.corpus, len(counted_rejects(s.rejects) - here)) for s in every]
+    rejects += [reject for clip in noise_clips if (reject := short_noise(clip, most))]
+    drafts = [Draft(config, [*rejects]) for config in configs]
+    pool = NoisePool(noise_clips, most) if most.noise else None
     for clip in clips:
-        drafts += _plan_clip(clip, config, pool, vocabulary, rejects)
-    _expect_unique(drafts)
-    rows = assign_shards(drafts, config)
-    if not rows:
+        reject = too_short(clip, most)
+        drawn = [] if reject else list(candidates(clip, most, pool, vocabulary))
+        for draft in drafts:
+            draft.add(clip, drawn, reject)
+    shared = {
+        "band_hz": band_hz,
+        "n_listed": _summed((s.corpus, len(s.clips) + len(s.rejects)) for s in every),
+        "rejected_elsewhere": _summed(elsewhere),
+        "vocabulary": vocabulary,
+        "notes": tuple(f"{s.corpus}: {note}" for s in every for note in s.notes),
+        "licences": {s.corpus: s.licence for s in every},
+    }
+    return [_finished(draft, shared) for draft in drafts]
+
+
+def _finished(draft: Draft, shared: dict[str, Any]) -> Plan:
+    _expect_unique(draft.rows)
+    if not draft.rows:
         raise ManifestError(
-            f"{config.name}: expected examples to build, got none: {commonest_reasons(rejects)}"
+            f"{draft.config.name}: expected examples to build, got none: "
+            f"{commonest_reasons(draft.rejects)}"
         )
-    return Plan(
-        config=config,
-        band_hz=band_hz,
-        rows=rows,
-        rejects=tuple(rejects),
-        n_listed=_summed((s.corpus, len(s.clips) + len(s.rejects)) for s in (*music, *noise)),
-        rejected_elsewhere=_summed(elsewhere),
-        vocabulary=vocabulary,
-        notes=tuple(f"{s.corpus}: {note}" for s in (*music, *noise) for note in s.notes),
-        licences={s.corpus: s.licence for s in (*music, *noise)},
-    )
+    rows, rejects = assign_shards(draft.rows, draft.config), tuple(draft.rejects)
+    return Plan(config=draft.config, rows=rows, rejects=rejects, **shared)
 
 
 def restricted(plan: Plan, keys: Collection[str], limit: int | None) -> Plan:
@@ -96,6 +111,8 @@ def restricted(plan: Plan, keys: Collection[str], limit: int | None) -> Plan:
         ManifestError: no key is left.
     """
     config = replace(plan.config, limit=limit)
+    if limit is None and all(row.key in keys for row in plan.rows):
+        return replace(plan, config=config)
     kept = [row for row in plan.rows if row.key in keys]
     if not kept:
         raise ManifestError(
@@ -153,88 +170,6 @@ def _split_rejects(scans: Sequence[Scan], split: str) -> Iterator[Reject]:
         for reject in s.rejects:
             if split in (reject.split, "all") or reject.split in ("", ANY_SPLIT):
                 yield reject
-
-
-def _plan_clip(
-    clip: Clip,
-    config: SetConfig,
-    pool: NoisePool | None,
-    vocabulary: TagVocabulary,
-    rejects: list[Reject],
-) -> list[PlanRow]:
-    """Return the rows of a clip without their shard; what cannot be used goes to ``rejects``."""
-    n_samples = resampled_length(clip.source_samples, clip.source_rate)
-    shortest = int(config.min_duration_s * SAMPLE_RATE)
-    if n_samples < shortest:
-        found = f"got {clip.duration_s:.3f} s"
-        detail = f"expected at least {config.min_duration_s:.3f} s, {found}"
-        rejects.append(_plan_reject(clip, "too-short", detail))
-        return []
-    rows, too_quiet = [], False
-    for excerpt in draw_excerpts(clip, config):
-        noises = pool.draw(excerpt.key, excerpt.span.n_samples) if pool else ()
-        if pool and len(noises) < config.noises:
-            raise UsageError(
-                f"--noises {config.noises}: expected that many usable noise clips, "
-                f"got {len(noises)} of split {config.noise_split}"
-            )
-        lowest_db = min(lowest_levels_db(excerpt, noises, config.snrs_db or (0.0,)))
-        if noises and lowest_db < QUIETEST_DBFS:
-            detail = (
-                f"expected clean and noise above {QUIETEST_DBFS:.0f} dBFS at every SNR, "
-                f"got {lowest_db:.0f} dBFS after the gain that keeps the loudest mix from clipping"
-            )
-            rejects.append(_plan_reject(clip, "too-quiet", f"{excerpt.key}: {detail}"))
-            too_quiet = True
-            continue
-        rows.append(_row(excerpt, noises, config, vocabulary))
-    if not rows and not too_quiet:
-        detail = "expected a span with sound in half of it, got none"
-        rejects.append(_plan_reject(clip, "inactive", detail))
-    return rows
-
-
-def _short_noise(clip: Clip, config: SetConfig) -> Iterator[Reject]:
-    if clip.duration_s < config.min_noise_s:
-        expected = f"expected at least {config.min_noise_s:.3f} s (--min-noise-s)"
-        yield _plan_reject(clip, "too-short", f"{expected}, got {clip.duration_s:.3f} s")
-
-
-def _plan_reject(clip: Clip, reason: str, detail: str) -> Reject:
-    return Reject(
-        corpus=clip.corpus,
-        clip_id=clip.clip_id,
-        path=clip.path,
-        stage="plan",
-        reason=reason,
-        detail=f"{clip.path}: {detail}",
-        split=clip.split,
-        tags=clip.tags,
-    )
-
-
-def _row(
-    excerpt: Excerpt, noises: Sequence[Any], config: SetConfig, vocabulary: TagVocabulary
-) -> PlanRow:
-    clip = excerpt.clip
-    return PlanRow(
-        key=excerpt.key,
-        split=config.split,
-        domain=song_half(clip, config),
-        tags=vocabulary.select(clip.tags) if config.with_tags else (),
-        shard=-1,
-        music=excerpt.span,
-        noises=tuple(span for span, _ in noises),
-    )
-
-
-def song_half(clip: Clip, config: SetConfig) -> str | None:
-    """Return the half of a clip: a hash of (seed, song), so no song is in both halves."""
-    if config.halves == "target":
-        return TARGET
-    if not config.has_halves:
-        return None
-    return (SOURCE, TARGET)[hash64(config.seed, "half", clip.corpus, clip.song) & 1]
 
 
 def assign_shards(drafts: Sequence[PlanRow], config: SetConfig) -> tuple[PlanRow, ...]:

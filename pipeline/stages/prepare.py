@@ -12,7 +12,7 @@ from pipeline.leaks import leak_notes
 from pipeline.planned import Plan
 from pipeline.progress import Reporter
 from pipeline.sources import Sources, corpus_defaults, identity_options, named_by_content
-from pipeline.stages.plan import plan_set, resolve_band_hz, restricted
+from pipeline.stages.plan import plan_set, plan_sets, resolve_band_hz, restricted
 from pipeline.stages.scan import Scan, ScanOptions, scan
 from pipeline.suite_spec import SuiteSpec
 from pipeline.tags import ALL, FIXED_LISTS, TagFilter, TagVocabulary, build_vocabulary
@@ -142,20 +142,22 @@ def plan_suite(
     band_hz = resolve_band_hz(base, [scans[key] for key in sorted(used)], [])
     vocabularies: dict[tuple[str, ...], TagVocabulary] = {}
     leaks: dict[tuple[tuple[str, ...], ...], tuple[str, ...]] = {}
-    plans: dict[int, dict[str, Plan]] = {}
-    for k in noise_counts:
-        plans[k] = {}
-        for role, config in configs.items():
-            music = [scans["music", name] for name in config.music]
-            noise = [scans["noise", name] for name in config.noise]
-            if config.music not in vocabularies:
-                vocabularies[config.music] = vocabulary_of(music, tag_filter)
-            vocabulary = vocabularies[config.music]
-            corpora = config.music, config.noise
-            if corpora not in leaks:
-                leaks[corpora] = leak_notes(music, noise)
-            named = replace(config, noises=k, name=f"{spec.name}-{role}-k{k}", limit=None)
-            plan = plan_set(named, music, noise, vocabulary, band_hz=band_hz)
+    plans: dict[int, dict[str, Plan]] = {k: {} for k in noise_counts}
+    for role, config in configs.items():
+        music = [scans["music", name] for name in config.music]
+        noise = [scans["noise", name] for name in config.noise]
+        if config.music not in vocabularies:
+            vocabularies[config.music] = vocabulary_of(music, tag_filter)
+        corpora = config.music, config.noise
+        if corpora not in leaks:
+            leaks[corpora] = leak_notes(music, noise)
+        named = [
+            replace(config, noises=k, name=f"{spec.name}-{role}-k{k}", limit=None)
+            for k in noise_counts
+        ]
+        vocabulary = vocabularies[config.music]
+        found = plan_sets(named, music, noise, vocabulary, band_hz=band_hz)
+        for k, plan in zip(noise_counts, found, strict=True):
             plans[k][role] = with_notes(plan, leaks[corpora])
     return agree_on_keys(plans, base.limit), left_out
 

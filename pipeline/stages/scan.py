@@ -5,8 +5,9 @@ Every file is decoded once, in parallel, so that every reject is known before an
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from manifests import store
@@ -96,7 +97,7 @@ def scan(
     clips, rejects = [], list(listing.rejects)
     for clip, result in zip(listing.clips, results, strict=True):
         if isinstance(result, Measurement):
-            clips.append(replace(clip, **asdict(result)))
+            clips.append(replace(clip, **vars(result)))
         else:
             rejects.append(
                 Reject(
@@ -130,7 +131,7 @@ def _measure_all(
         for task in tasks
     ]
     label = f"scan {clips[0].corpus}" if clips else "scan"
-    with reporter.track(label, len(clips), "files") as advance:
+    with contextlib.closing(cache), reporter.track(label, len(clips), "files") as advance:
         advance(len(clips) - len(todo))
         for measured in run_tasks(
             measure_files,
@@ -142,7 +143,6 @@ def _measure_all(
             cache.put(m for m in measured if not _may_pass(m[2]))
             known.update({(url, stamp): result for url, stamp, result in measured})
             advance(len(measured))
-    cache.close()
     return [known[key] for key in keys], cache.problem
 
 

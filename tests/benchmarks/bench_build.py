@@ -12,7 +12,6 @@ import io
 import json
 import os
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -29,7 +28,7 @@ import soundfile
 import soxr
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from peers import has, lhotse_recipe
+from peers import lhotse_recipe, why_not
 
 from pipeline.config import RunOptions, SetConfig
 from pipeline.progress import SilentReporter
@@ -208,24 +207,25 @@ def main(clips: int, hours: float, as_json: bool) -> None:
             "one_job_wall_over_two_jobs": one_wall / two_wall,
             "scan_share_of_cpu": scan_cpu / (scan_cpu + one_cpu),
         }
-        if shutil.which("sox"):
-            sox_wall, sox_cpu = timed(lambda: sox_recipe(rows, root, root / "sox"))
-            report["sox_cpu_over_build"] = sox_cpu / one_cpu
-            report["sox_wall_over_build"] = sox_wall / one_wall
-        if has("lhotse"):
-            lhotse_wall, lhotse_cpu = timed(
-                lambda: lhotse_recipe(rows, root, root / "lhotse", SNRS_DB)
-            )
-            report["lhotse_cpu_over_build"] = lhotse_cpu / one_cpu
-            report["lhotse_wall_over_build"] = lhotse_wall / one_wall
+        peers = {
+            "sox": lambda: sox_recipe(rows, root, root / "sox"),
+            "lhotse": lambda: lhotse_recipe(rows, root, root / "lhotse", SNRS_DB),
+        }
+        left_out = {name: reason for name in peers if (reason := why_not(name))}
+        for name in peers.keys() - left_out:
+            wall, cpu = timed(peers[name])
+            report[f"{name}_cpu_over_build"] = cpu / one_cpu
+            report[f"{name}_wall_over_build"] = wall / one_wall
         if hours:
             top, early, late = memory_of_long_tracks(root)
             report |= {"worker_mb_at_most": top, "worker_mb_early": early, "worker_mb_late": late}
     if as_json:
-        click.echo(json.dumps(report, indent=1))
+        click.echo(json.dumps({**report, "left_out": left_out}, indent=1))
         return
     for name, value in report.items():
         click.echo(f"{name:32} {value:10.2f}")
+    for name, reason in left_out.items():
+        click.echo(f"{name:32} {reason}")
 
 
 if __name__ == "__main__":

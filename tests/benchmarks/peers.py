@@ -1,38 +1,36 @@
 """What other packages do with the same files; none of them is a dependency of ours.
 
-A peer that cannot be imported is left out, with a line that says how to install it.
+A peer that cannot be used here is left out, and the reason stands in the table.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import json
+import shutil
+import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
-import torch
-import torchaudio
 
-from manifests.rows import CHUNK_SAMPLES, SAMPLE_RATE
+from manifests.rows import SAMPLE_RATE
 
-INSTALL = "pip install 'robust-tagger[bench]'"
+HERE = Path(__file__).resolve().parent
+PEERS_PYTHON = HERE.parents[1] / ".venv-peers" / "bin" / "python"
 
 
-def has(package: str) -> bool:
-    """Tell whether a peer can be imported; says how to install it where not."""
-    if importlib.util.find_spec(package) is not None:
-        if package == "torch_audiomentations" and not hasattr(torchaudio, "info"):
-            # torch-audiomentations 0.12 calls torchaudio.info, which went with torchaudio 2.9.
-            print(f"{package} does not run with torchaudio {torchaudio.__version__}, left out",
-                  file=sys.stderr)  # fmt: skip
-            return False
-        return True
-    print(f"{package} is not installed, left out: {INSTALL}", file=sys.stderr)
-    return False
+def why_not(peer: str) -> str:
+    """Return why a peer cannot be used here, empty where it can."""
+    if peer == "sox":
+        return (
+            "" if shutil.which("sox") else "the sox program is not installed: apt-get install sox"
+        )
+    if importlib.util.find_spec(peer) is None:
+        return f"{peer} is not installed: pip install 'robust-tagger[bench]'"
+    return ""
 
 
 def lhotse_recipe(rows: list[Any], root: Path, out: Path, snrs_db: tuple[float, ...]) -> None:
@@ -57,24 +55,24 @@ def lhotse_recipe(rows: list[Any], root: Path, out: Path, snrs_db: tuple[float, 
                 mixed.save_audio(out / f"{row.key}.{snr_db:g}.flac", format="flac")
 
 
-def audiomentations_crops(clean: list[Path], noise: Path, batch: int) -> Iterator[int]:
-    """Crops of clean clips with a random background at -10 to 10 dB, mixed on the fly, for ever.
+def torch_audiomentations_crops(
+    clean: Path, noise: Path, seconds: float, batch: int
+) -> dict[str, Any] | str:
+    """Return what ``peer_crops.py`` measured, or why it could not be run.
 
-    Files are at 22,050 Hz already and mono, as a set's members are.
+    torch-audiomentations 0.12 calls ``torchaudio.info``, which went with torchaudio 2.9, so it is
+    run by a Python of its own.
     """
-    from torch_audiomentations import AddBackgroundNoise
-
-    rng = np.random.default_rng(0)
-    mix = AddBackgroundNoise(
-        background_paths=noise, min_snr_in_db=-10.0, max_snr_in_db=10.0, p=1.0,
-        sample_rate=SAMPLE_RATE, output_type="dict",
+    python = PEERS_PYTHON if PEERS_PYTHON.is_file() else Path(sys.executable)
+    test = "import torch_audiomentations, torchaudio; torchaudio.info"
+    if subprocess.run([python, "-W", "ignore", "-c", test], capture_output=True).returncode:
+        return "torch-audiomentations needs torchaudio 2.8 or older, in its own Python: make peers"
+    done = subprocess.run(
+        [python, "-W", "ignore", HERE / "peer_crops.py", clean, noise, "--seconds", str(seconds),
+         "--batch", str(batch)],
+        capture_output=True, text=True,
     )  # fmt: skip
-    while True:
-        crops = np.empty((batch, 1, CHUNK_SAMPLES), np.float32)
-        for crop in crops:
-            path = clean[int(rng.integers(len(clean)))]
-            info = soundfile.info(path)
-            start = int(rng.integers(0, info.frames - CHUNK_SAMPLES + 1))
-            crop[0], _ = soundfile.read(path, CHUNK_SAMPLES, start, dtype="float32")
-        mix(torch.from_numpy(crops), sample_rate=SAMPLE_RATE)
-        yield batch
+    if done.returncode:
+        return f"torch-audiomentations: {(done.stderr.strip() or 'failed').splitlines()[-1]}"
+    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return found

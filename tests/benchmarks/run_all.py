@@ -1,10 +1,10 @@
 """Run the benchmarks one after the other and write ``docs/benchmarks.md`` from what they print.
 
-    python tests/benchmarks/run_all.py [--quick] [--only NAME]... [--keep FILE] [-o PAGE]
+    python tests/benchmarks/run_all.py [--quick] [--only NAME]... [--figures FILE] [-o PAGE]
 
-The page holds ratios, costs of a clip and peak memory, and the kind of machine, but no host name.
-``--keep FILE`` is a JSON file of earlier figures: what is not run now is taken from there, and
-what is run is put there, so that one bench can be repeated alone.
+The page holds ratios, costs of a clip and peak memory, and the kind of machine of each bench, but
+no host name. ``figures.json`` keeps what every bench said last: what is not run now is taken from
+there, so that one bench can be repeated alone; ``-o -`` shows the page and changes neither file.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import click
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parents[1] / "docs" / "benchmarks.md"
+FIGURES = HERE / "figures.json"
 COMMANDS: dict[str, tuple[list[str], list[str]]] = {
     "build": (
         ["bench_build.py", "--clips", "64", "--hours", "1", "--json"],
@@ -57,10 +58,22 @@ BUILD_ROWS = {
     "scan_share_of_cpu": "scan, share of the CPU time of scan and build",
     "worker_mb_at_most": "worker memory at most, MB (tracks of one hour, four excerpts each)",
 }
+PEER_ROWS = {
+    "crops_over_torch_audiomentations": "noisy crops per second over torch-audiomentations' "
+    "AddBackgroundNoise",
+    "crops_per_cpu_s_over_torch_audiomentations": "the same per second of CPU time",
+}
 S3_ROWS = {
-    "build_s3_wall_over_disk": "build to S3, wall time over the build to disk",
+    "build_to_s3_wall_over_disk": "build to S3, wall time over the build to disk",
+    "build_to_s3_less_plain_uploads_over_disk": "the same without what plain s3fs takes to upload "
+    "the same files one after the other",
+    "build_from_and_to_s3_wall_over_disk": "build to S3 with the corpora on S3 too, wall time over "
+    "disk to disk",
+    "build_from_and_to_s3_less_plain_transfers_over_disk": "the same without plain uploads and "
+    "plain reads of the same sources",
     "crops_from_s3_over_disk": "noisy crops per second from S3 by byte ranges, over disk",
-    "crops_from_s3_with_shard_cache_over_disk": "the same with a warm `--shard-cache`, over disk",
+    "crops_from_s3_less_waits_over_disk": "the same, waits for the server's answers not counted",
+    "crops_from_s3_with_shard_cache_over_disk": "with a warm `--shard-cache`, over disk",
 }
 
 
@@ -73,16 +86,18 @@ def machine() -> str:
     return f"{len(os.sched_getaffinity(0))} cores, {platform.machine()} ({features})"
 
 
-def run(name: str, quick: bool) -> dict[str, Any] | None:
-    """Run a bench; returns its figures and its command, or None where it cannot run here."""
+def run(name: str, quick: bool) -> dict[str, Any] | str:
+    """Run a bench; returns its figures and its command, or why it cannot run here."""
     file, *arguments = COMMANDS[name][int(quick)]
     print(f"{name}: {file} {' '.join(arguments)}", file=sys.stderr, flush=True)
     done = subprocess.run(
-        [sys.executable, str(HERE / file), *arguments], stdout=subprocess.PIPE, text=True
+        [sys.executable, str(HERE / file), *arguments], capture_output=True, text=True
     )
+    sys.stderr.write(done.stderr)
     if done.returncode:
-        print(f"{name}: left out, status {done.returncode}", file=sys.stderr)
-        return None
+        reason = (done.stderr.strip() or f"status {done.returncode}").splitlines()[-1]
+        print(f"{name}: left out: {reason}", file=sys.stderr)
+        return reason
     figures = _loader_rows(done.stdout) if name == "loader" else json.loads(done.stdout)
     shown = [argument for argument in arguments if argument != "--json"]
     command = " ".join(["python", f"tests/benchmarks/{file}", *shown])
@@ -96,8 +111,11 @@ def _loader_rows(text: str) -> dict[str, float]:
 
 
 def _heading(title: str, bench: dict[str, Any]) -> list[str]:
-    when = "" if bench.get("now") else ", an earlier run"
-    return ["", f"## {title}", "", f"`{bench['command']}` on {bench['machine']}{when}.", ""]
+    return ["", f"## {title}", "", f"`{bench['command']}` on {bench['machine']}.", ""]
+
+
+def _left_out(bench: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(reason, "left out") for reason in bench["figures"].get("left_out", {}).values()]
 
 
 def _table(head: str, rows: list[tuple[str, str]]) -> list[str]:
@@ -110,15 +128,16 @@ def _named(bench: dict[str, Any], names: dict[str, str]) -> list[tuple[str, str]
     return [(text, shown[key]) for key, text in names.items() if key in shown]
 
 
-def page(benches: dict[str, dict[str, Any]]) -> str:
-    """Return the page for the benches that there are figures of."""
+def page(benches: dict[str, dict[str, Any]], reasons: dict[str, str]) -> str:
+    """Return the page for the benches that there are figures of, and why there are none."""
     lines = [
         "# Benchmarks",
         "",
         "Written by `make bench` (`tests/benchmarks/run_all.py`); figures are printed, never",
         "asserted. Ratios are of one run on one machine, so they say what is faster than what, and",
         "CPU time is used wherever waiting does not matter, as it hardly moves with what else the",
-        "machine does. Peers are not dependencies: `pip install 'robust-tagger[bench]'`.",
+        "machine does. Peers are not dependencies: `make bench` installs lhotse, `make peers` an",
+        "environment of its own for torch-audiomentations, the sox program is Debian's.",
     ]
     sections = {
         "build": _build_lines, "loader": _loader_lines, "peers": _peer_lines,
@@ -127,14 +146,14 @@ def page(benches: dict[str, dict[str, Any]]) -> str:
     for name, write in sections.items():
         if name in benches:
             lines += write(benches[name])
-    missing = [name for name in sections if name not in benches]
-    if missing:
-        lines += ["", f"No figures yet: {', '.join(missing)}."]
+    for name in (name for name in sections if name not in benches):
+        lines += ["", f"No figures of {name}: {reasons.get(name, 'it was not run')}."]
     return "\n".join(lines) + "\n"
 
 
 def _build_lines(bench: dict[str, Any]) -> list[str]:
-    return [*_heading("Build", bench), *_table("figure", _named(bench, BUILD_ROWS))]
+    rows = _named(bench, BUILD_ROWS) + _left_out(bench)
+    return [*_heading("Build", bench), *_table("figure", rows)]
 
 
 def _loader_lines(bench: dict[str, Any]) -> list[str]:
@@ -144,11 +163,10 @@ def _loader_lines(bench: dict[str, Any]) -> list[str]:
 
 
 def _peer_lines(bench: dict[str, Any]) -> list[str]:
-    ratio = bench["figures"].get("crops_over_torch_audiomentations")
-    if ratio is None:
-        return ["", "torch-audiomentations is not installed, or not for this torchaudio."]
-    text = "noisy crops per second over mixing on the fly with torch-audiomentations"
-    return [*_heading("Mixing on the fly", bench), *_table("figure", [(text, f"{ratio:.1f}")])]
+    rows = _named(bench, PEER_ROWS) + _left_out(bench)
+    versions = bench["figures"].get("versions")
+    note = [f"The peer in its own environment: {versions}.", ""] if versions else []
+    return [*_heading("Mixing on the fly", bench), *note, *_table("figure", rows)]
 
 
 def _step_lines(bench: dict[str, Any]) -> list[str]:
@@ -197,23 +215,26 @@ def _s3_lines(bench: dict[str, Any]) -> list[str]:
 @click.command()
 @click.option("--quick", is_flag=True, help="Small sizes: minutes on two cores.")
 @click.option("--only", multiple=True, type=click.Choice(list(COMMANDS)), help="These alone.")
-@click.option("--keep", type=click.Path(path_type=Path), help="JSON file of figures, see above.")
-@click.option("-o", "--out", type=click.Path(path_type=Path), default=PAGE, show_default=False)
-def main(quick: bool, only: tuple[str, ...], keep: Path | None, out: Path) -> None:
+@click.option("--figures", type=click.Path(path_type=Path), default=FIGURES, show_default=False)
+@click.option("-o", "--out", default=str(PAGE), show_default=False, help="The page; -: show it.")
+def main(quick: bool, only: tuple[str, ...], figures: Path, out: str) -> None:
     """Run the benchmarks and write the page."""
     benches: dict[str, dict[str, Any]] = {}
-    if keep and keep.is_file():
-        benches = json.loads(keep.read_text())
-    ran: list[str] = []
+    if figures.is_file():
+        benches = json.loads(figures.read_text(encoding="utf-8"))
+    reasons: dict[str, str] = {}
     for name in only or COMMANDS:
         found = run(name, quick)
-        if found:
-            benches[name] = found
-            ran.append(name)
-        if keep:
-            keep.write_text(json.dumps(benches, indent=1) + "\n")
-    shown = {name: {**bench, "now": name in ran} for name, bench in benches.items()}
-    out.write_text(page(shown), encoding="utf-8")
+        if isinstance(found, str):
+            reasons[name] = found
+            continue
+        benches[name] = found
+        if out != "-":  # after each: a run of an hour may be stopped
+            figures.write_text(json.dumps(benches, indent=1) + "\n", encoding="utf-8")
+    text = page(benches, reasons)
+    if out != "-":
+        Path(out).write_text(text, encoding="utf-8")
+    click.echo(text, nl=False)
 
 
 if __name__ == "__main__":

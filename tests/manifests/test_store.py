@@ -43,6 +43,13 @@ def test_what_is_written_is_there(folder: str) -> None:
         assert file.read() == b"\n"
 
 
+def test_the_start_of_a_file(folder: str) -> None:
+    url = store.join(folder, "a.bin")
+    assert store.read_start(url, 2) is None
+    store.write_bytes(url, b"abc")
+    assert [store.read_start(url, n) for n in (2, 3, 9)] == [b"ab", b"abc", b"abc"]
+
+
 def test_names_of_a_folder_are_files_in_order(folder: str) -> None:
     assert store.list_names(folder) == []
     for name in ("b", "a", ".c", "sub/d"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from row_strategies import TABLE_ROWS, rows
 
-from manifests import store
+from manifests import store, tables
 from manifests.errors import ManifestError
 from manifests.rows import Clip, PlanRow, Reject
 from manifests.tables import arrow_type, read_table, table_schema, to_arrow, write_table
@@ -47,6 +47,22 @@ def test_other_readers_see_plain_columns(tmp_path: Path) -> None:
     assert table.schema.field("peak").type == pa.float64()
     assert table.to_pylist()[0]["rms_db"] == b"\x00\x80\xff"
     assert table.column_names == [*Clip.__dataclass_fields__]
+
+
+def test_a_file_does_not_depend_on_how_its_rows_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = [replace(CLIP, clip_id=str(number), tags=("a",) * (number % 3)) for number in range(25)]
+    pq.write_table(
+        pa.Table.from_pylist([asdict(row) for row in table], schema=table_schema(Clip)),
+        tmp_path / "whole.parquet",
+        compression="zstd",
+    )
+    for batch_rows in (1, 7, 25, 1000):
+        monkeypatch.setattr(tables, "_BATCH_ROWS", batch_rows)
+        write_table(str(tmp_path / "batches.parquet"), iter(table), Clip)
+        found = (tmp_path / "batches.parquet").read_bytes()
+        assert found == (tmp_path / "whole.parquet").read_bytes()
 
 
 def test_nested_rows_are_structs() -> None:

@@ -299,6 +299,17 @@ def test_audio_that_somebody_else_may_not_be_able_to_list(tmp_path: Path, corpor
     assert ran.status == 0 and ran.record["clips"] == 1
 
 
+def test_a_broken_file_with_a_line_end_in_its_name_is_one_line(
+    corpora: Corpora, tmp_path: Path
+) -> None:
+    (tmp_path / "music").mkdir()
+    (tmp_path / "music/two\nlines\x1b[31m.wav").write_bytes(b"")
+    ran = build(tmp_path / "music", corpora, tmp_path / "set")
+    assert ran.status == 1
+    assert "\n" not in ran.error.strip() and "\x1b" not in ran.error
+    assert "two\\nlines" in ran.error
+
+
 def test_a_table_that_names_one_file_twice(corpora: Corpora, tmp_path: Path) -> None:
     write_audio(tmp_path / "music/a.wav", chord(generator("a"), 3.0, RATE), RATE)
     write_table(tmp_path / "music", ["a.wav,train,,,,", "a.wav,test,,,,"])

@@ -399,10 +399,11 @@ def test_a_reader_that_goes_away_is_no_error(mtat: Path, tmp_path: Path) -> None
 
 
 def test_odd_names_of_files_and_folders(corpora: Corpora, tmp_path: Path) -> None:
-    """Spaces, unicode, %, #, quotes, a leading dash, brackets, links; music and output alike."""
+    """Spaces, unicode, %, #, quotes, a leading dash, brackets, line ends, links, capitals."""
     root = tmp_path / "Müsik 100% #1 [neu] (a&b) 'q'"
     names = ["-dash.wav", "a b.wav", "é ü.wav", "100%.wav", "#1.wav", "q'\"uote.wav", "[x].wav",
-             "日本.wav", "日本語.wav", "a;b=c,d.wav", "UPPER.WAV", "sub dir/ä.wav"]  # fmt: skip
+             "日本.wav", "日本語.wav", "a;b=c,d.wav", "UPPER.WAV", "sub dir/ä.wav", "MiXed.FlaC",
+             "two\nlines.wav", "tab\t.wav", "%41.wav", "s3::a.wav"]  # fmt: skip
     for number, name in enumerate(names):
         write_audio(root / name, chord(generator("odd", number), 2.9, 22_050), 22_050)
     (root / "link.wav").symlink_to(root / "a b.wav")
@@ -413,7 +414,7 @@ def test_odd_names_of_files_and_folders(corpora: Corpora, tmp_path: Path) -> Non
     ran = run_prep("build-shards", "--music", f"folder={root}/", *arguments, "--out", f"{out}/")
     assert ran.status == 0, ran.err
     found = read_set(out)
-    assert check_snrs(found) == 13
+    assert check_snrs(found) == len(names) + 1
     ids = {example.record["music"]["clip_id"] for example in found}
     assert ids == {name.rsplit(".", 1)[0] for name in [*names, "link.wav"]}
     other = tmp_path / "other"

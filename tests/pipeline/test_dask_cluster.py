@@ -251,6 +251,24 @@ def test_all_workers_lost_is_a_warning_and_new_ones_are_taken(
 
 
 @pytest.mark.slow
+def test_a_worker_lost_before_its_result_is_fetched(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The task is then run again: to wait for its result is to wait for a worker."""
+    worker = cluster.start_worker()
+    cluster.wait_for_workers(1)
+    monkeypatch.setattr(dask_engine, "LOOK_EVERY_S", 0.2)
+    monkeypatch.setattr(dask_engine, "NO_WORKERS_S", 1.0)
+    outcomes = run_tasks(abs, [(-1,), (-2,)], engine="dask", scheduler=cluster.address)
+    assert next(outcomes) in (1, 2)
+    time.sleep(3.0)  # the other one is done by now
+    worker.kill()
+    worker.wait()
+    with pytest.raises(ManifestError, match="expected workers, got none for 0 min"):
+        list(outcomes)
+
+
+@pytest.mark.slow
 def test_a_cluster_without_workers_ends_in_a_message(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:

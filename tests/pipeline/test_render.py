@@ -273,10 +273,11 @@ def test_large_sources_are_hashed_in_blocks(
 def test_a_disk_that_fails_to_read_names_the_source(
     own: Corpora, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(url: str) -> bytes:
+    def fail(file: object, name: str) -> bytes:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("manifests.store.read_bytes", fail)
+    monkeypatch.setattr("pipeline.render.IN_MEMORY_BYTES", 1000)
+    monkeypatch.setattr("hashlib.file_digest", fail)
     with pytest.raises(AudioError, match=r"m\.wav: cannot be read: Input/output error"):
         checked_source(str(own.music / "m.wav"), "m.wav", "0" * 64)
 
