@@ -153,7 +153,9 @@ def _shared(cell: Cell) -> dict[str, Any]:
     """Return the part of a cell's config that decides its stage 1."""
     config = cell.config
     snr = {name: value for name, value in asdict(config.snr).items() if "e2h" not in name}
+    step = {name: value for name, value in config.record().items() if name == "step"}
     return {
+        **step,
         "model": as_first_written(asdict(config.model)),
         "encoder": asdict(config.encoder),
         "snr": snr,

@@ -20,10 +20,10 @@ OFTEN = "import trainer.keeper as k; k.SAVE_EVERY_S, k.LOG_EVERY = 0.0, 1"
 DIE = f"""{OFTEN}
 import os
 real = k.Keeper.stepped
-def stepped(self, step, figures, n):
+def stepped(self, step, figures):
     if step == 10 and self.world.rank == int(os.environ["VICTIM"]):
         os.kill(os.getpid(), 9)
-    real(self, step, figures, n)
+    real(self, step, figures)
 k.Keeper.stepped = stepped
 """
 DEADLINE_S = 60.0
