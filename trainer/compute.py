@@ -22,8 +22,9 @@ from trainer.models.buffers import buffers_kept
 from trainer.precision import choose_precision
 from trainer.runs.distributed import World, environment, joined_world
 
-_LOST: Final = ("onnection", "gloo", "NCCL", "peer", "imed out", "imeout")
-"""In the messages of gloo and NCCL where another rank is gone."""
+_LATE: Final = ("imed out", "imeout")
+_LOST: Final = ("onnection", "gloo", "NCCL", "peer", *_LATE)
+"""In the messages of gloo and NCCL where another rank is late, or gone."""
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -116,7 +117,10 @@ def open_compute(system: SystemConfig) -> Iterator[Compute]:
     if device.type == "cpu":
         keep_freed_memory()
         torch.set_num_threads(system.threads or shared_cores(size))
-    with _named_loss(size), joined_world(device, timeout_s=system.rank_timeout_s) as world:
+    with (
+        _named_loss(size, system.rank_timeout_s),
+        joined_world(device, timeout_s=system.rank_timeout_s) as world,
+    ):
         yield Compute(device, world, system)
 
 
@@ -132,7 +136,7 @@ def shared_cores(size: int) -> int:
 
 
 @contextlib.contextmanager
-def _named_loss(size: int) -> Iterator[None]:
+def _named_loss(size: int, timeout_s: float) -> Iterator[None]:
     """Say what the failure of an exchange means: gloo and NCCL only name sockets."""
     try:
         yield
@@ -140,6 +144,12 @@ def _named_loss(size: int) -> Iterator[None]:
         text = str(error).splitlines()[0] if str(error) else ""
         if size == 1 or not any(word in text for word in _LOST):
             raise
+        if any(word in text for word in _LATE):
+            raise ManifestError(
+                f"ranks: expected an answer of all {size} processes within {timeout_s:g} s "
+                f"(--rank-timeout-s), one gave none: {text}; end those that hang, then run the "
+                "same command again to go on"
+            ) from error
         raise ManifestError(
             f"ranks: expected all {size} processes to the end of the run, lost one: {text}; look "
             "for its own message, then run the same command again to go on"

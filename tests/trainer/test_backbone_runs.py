@@ -229,6 +229,7 @@ def edit_card(checkpoint: Path, model: dict[str, object]) -> None:
     record = json.loads(path.read_text())
     changed = record["progress"]["model"] | model
     record["progress"]["model"] = {k: v for k, v in changed.items() if v is not None}
+    del record["sha256"]
     path.write_text(json.dumps(record))
 
 

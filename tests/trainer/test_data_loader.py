@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from tiny_loaders import CONFIG, assert_same, loader
@@ -245,6 +246,30 @@ def test_audio_is_finite_and_of_full_scale_one(shard_set: ShardSet) -> None:
     for batch in loader(shard_set, readings.UNLABELLED_NOISY, "target").epoch(0):
         audio = batch.audio.numpy()
         assert np.isfinite(audio).all() and 0.05 < np.abs(audio).max() <= 1.0
+
+
+def test_a_decoding_process_that_is_killed_is_named(shard_set: ShardSet) -> None:
+    config = replace(CONFIG, n_workers=1, prefetch=1)
+    batches = loader(shard_set, readings.LABELLED_CLEAN, "source", config).batches(0, 10_000)
+    before = set(psutil.Process().children(recursive=True))
+    next(batches)
+    workers = set(psutil.Process().children(recursive=True)) - before
+    # the youngest is the worker; a fork server and a resource tracker may have come with it
+    max(workers, key=lambda process: (process.create_time(), process.pid)).kill()
+    with pytest.raises(ManifestError, match=r"1 decoding processes \(--workers\) to the end, lost"):
+        list(batches)
+
+
+def test_other_errors_of_torch_keep_their_names(
+    shard_set: ShardSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> Iterator[object]:
+        raise RuntimeError("shape mismatch")
+        yield
+
+    monkeypatch.setattr("trainer.data.loader._data_loader", broken)
+    with pytest.raises(RuntimeError, match="shape mismatch"):
+        list(loader(shard_set, readings.LABELLED_CLEAN, "source").batches(0, 3))
 
 
 def test_batches_that_are_lost_on_the_way_are_missed(

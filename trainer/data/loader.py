@@ -239,8 +239,25 @@ class Loader:
             )
 
 
-def serve(stream: IterableDataset[Any], config: LoaderConfig) -> DataLoader[Any]:
-    """Return a DataLoader over a stream that makes whole batches itself."""
+def serve(stream: IterableDataset[Any], config: LoaderConfig) -> Iterator[Any]:
+    """Return the items of a stream that makes whole batches itself.
+
+    Raises:
+        ManifestError: a decoding process ended before its work was done.
+    """
+    try:
+        yield from _data_loader(stream, config)
+    except RuntimeError as error:
+        if "DataLoader worker (pid" not in str(error):
+            raise
+        raise ManifestError(
+            f"loader: expected all {config.n_workers} decoding processes (--workers) to the end, "
+            f"lost one: {str(error).splitlines()[0]}; where memory is short, use fewer; then run "
+            "the same command again to go on"
+        ) from error
+
+
+def _data_loader(stream: IterableDataset[Any], config: LoaderConfig) -> DataLoader[Any]:
     if config.n_workers == 0:
         return DataLoader(stream, batch_size=None, pin_memory=config.pin_memory)
     context = multiprocessing.get_context(config.worker_start)
