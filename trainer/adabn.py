@@ -6,6 +6,7 @@ running statistics fit them (METHOD.md section 4, pitfall 5; Li et al. 2018, arX
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,6 +28,7 @@ from trainer.runs.folder import RunFolder
 from trainer.runs.restore import load_weights
 from trainer.snr_schedule import bounds_db, heard_as, whole_range
 from trainer.stage3_dat import tagger_card
+from trainer.sync_batchnorm import with_batchnorm
 from trainer.validation import TagValidation
 from trainer.weights import find_checkpoint, weights_sha256
 
@@ -56,12 +58,14 @@ def train_adabn(
         UsageError: no baseline there, or a set without halves.
         ManifestError: a set is damaged.
     """
+    # no gradient, nothing to accumulate: every batch is a step of its own
+    config = replace(config, step=replace(config.step, accumulate=1))
     stage, device = config.tagger, compute.device
     tags = roles.open("train").index.tags
     parts = adabn_parts(roles, config)
     loader = open_loader(parts, stage.batch_size, config, compute)
     validation = TagValidation(roles.open("valid"), tags, limit=stage.valid_limit)
-    encoder = new_encoder(config.model).to(device)
+    encoder = with_batchnorm(new_encoder(config.model).to(device), config.step, compute.world)
     predictor = LabelPredictor(encoder.n_features, len(tags)).to(device)
     checkpoint = find_checkpoint(baseline)
     load_weights(checkpoint, "encoder", encoder)
@@ -88,7 +92,8 @@ def train_adabn(
         for batch in loader.batches(first, n_steps - first, snr=snr):
             with torch.no_grad():
                 only_statistics(encoder)(prepare(batch.audio.to(device)))
-            keeper.stepped(batch.step + 1, bounds_db(snr), len(batch))
+            keeper.heard({}, len(batch))
+            keeper.stepped(batch.step + 1, bounds_db(snr))
         with keeper.validation(n_steps):
             found = validation(
                 encoder,

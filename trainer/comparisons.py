@@ -45,6 +45,7 @@ from trainer.runs.folder import RunFolder
 from trainer.runs.restore import load_weights
 from trainer.snr_schedule import bounds_db, easy_to_hard, heard_as
 from trainer.stage3_dat import learning_rates, tagger_card, total
+from trainer.sync_batchnorm import with_batchnorm
 from trainer.validation import TagValidation
 from trainer.weights import find_stage, weights_sha256
 
@@ -139,7 +140,7 @@ def train_comparison(
     validation = TagValidation(roles.open("valid"), tags, limit=stage.valid_limit)
     # ---- networks --------------------------------------------------------------
     torch.manual_seed(config.seed)
-    encoder = new_encoder(config.model).to(device)
+    encoder = with_batchnorm(new_encoder(config.model).to(device), config.step, world)
     predictor = LabelPredictor(encoder.n_features, len(tags)).to(device)
     begins_with = ""
     if encoder_from is not None:
@@ -172,7 +173,7 @@ def train_comparison(
         first = keeper.first_step
         batches = (loader.batches(first, n_steps - first, snr=snr) for loader in loaders.values())
         for both in zip(*batches, strict=True):
-            compute.seed_step(config.seed, both[0].step)
+            compute.seed_batch(config.seed, both[0].number)
             audio = [tuple(prepare(v.audio.to(device)) for v in half.views) for half in both]
             labels = [None if half.tags is None else half.tags.to(device) for half in both]
             losses_of = partial(comparison_losses, forward, predictor, audio, labels, stage)
@@ -182,14 +183,17 @@ def train_comparison(
                 )
             with compute.autocast(keeper.precision):
                 losses = losses_of()
-            optimizer.zero_grad(set_to_none=True)
-            losses["loss"].backward()  # type: ignore[no-untyped-call]
+            (losses["loss"] / config.step.accumulate).backward()  # type: ignore[no-untyped-call]
+            keeper.heard(losses, n_heard(both))
+            if not both[0].ends_step:
+                continue
             average_gradients(learning, world)
             optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
             # ---- log, validate, save ------------------------------------------
             step = both[0].step + 1
             heard = bounds_db(snr(both[0].step)) if noisy else {}
-            keeper.stepped(step, {**losses, **learning_rates(stage), **heard}, n_heard(both))
+            keeper.stepped(step, {**learning_rates(stage), **heard})
             if keeper.validates(step):
                 with keeper.validation(step):
                     found = validation(

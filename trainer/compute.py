@@ -18,11 +18,13 @@ from trainer.allocator import keep_freed_memory
 from trainer.config import ModelConfig, SystemConfig
 from trainer.device import choose_device
 from trainer.level import scale_to_rms
+from trainer.models.buffers import buffers_kept
 from trainer.precision import choose_precision
 from trainer.runs.distributed import World, environment, joined_world
 
-_LOST: Final = ("onnection", "gloo", "NCCL", "peer", "imed out", "imeout")
-"""In the messages of gloo and NCCL where another rank is gone."""
+_LATE: Final = ("imed out", "imeout")
+_LOST: Final = ("onnection", "gloo", "NCCL", "peer", *_LATE)
+"""In the messages of gloo and NCCL where another rank is late, or gone."""
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -59,8 +61,6 @@ class Compute:
         """
         if self.system.precision != "auto":
             return self.system.precision
-        buffers = [b for network in networks for b in network.buffers()]
-        before = [buffer.clone() for buffer in buffers]
         devices = [self.device] if self.device.type == "cuda" else []
 
         def step(dtype: torch.dtype) -> None:
@@ -71,32 +71,34 @@ class Compute:
             if self.device.type == "cuda":
                 torch.cuda.synchronize(self.device)
 
-        with torch.random.fork_rng(devices):
+        with torch.random.fork_rng(devices), buffers_kept(networks):
             fastest = choose_precision(step, n_timed=1)
         for network in networks:
             network.zero_grad(set_to_none=True)
-        for buffer, value in zip(buffers, before, strict=True):
-            buffer.copy_(value)
         if self.world.size > 1:  # all ranks compute in the precision that rank 0 found faster
             chosen = self.world.gather_counts(int(fastest is torch.bfloat16))[0]
             return "bfloat16" if chosen else "float32"
         return "bfloat16" if fastest is torch.bfloat16 else "float32"
 
-    def seed_step(self, seed: int, step: int) -> None:
-        """Seed torch's global generators, which dropout draws from, for one step of this rank.
+    def seed_batch(self, seed: int, number: int) -> None:
+        """Seed torch's global generators, which dropout draws from, for one batch of this rank.
 
         Their state in a checkpoint would not do: every DataLoader that starts, for a validation or
         on resume, draws a number of its own from them.
         """
-        torch.manual_seed(hash64(seed, "step", step, self.world.rank) >> 1)
+        torch.manual_seed(hash64(seed, "step", number, self.world.rank) >> 1)
 
     def compiled(self, module: nn.Module) -> nn.Module:
         """Return the module as it is called in training, compiled where that is asked for.
 
-        Parameters, buffers and mode stay those of the module itself.
+        Parameters, buffers and mode stay those of the module itself. ``auto`` leaves a network
+        with SyncBatchNorm alone: torch.compile breaks its graph at every one (pytorch#161302).
         """
         wanted = self.system.compile
-        if wanted == "on" or (wanted == "auto" and self.device.type == "cuda"):
+        gains = self.device.type == "cuda" and not any(
+            isinstance(part, nn.SyncBatchNorm) for part in module.modules()
+        )
+        if wanted == "on" or (wanted == "auto" and gains):
             called: nn.Module = torch.compile(module)  # type: ignore[assignment]
             return called
         return module
@@ -115,7 +117,10 @@ def open_compute(system: SystemConfig) -> Iterator[Compute]:
     if device.type == "cpu":
         keep_freed_memory()
         torch.set_num_threads(system.threads or shared_cores(size))
-    with _named_loss(size), joined_world(device) as world:
+    with (
+        _named_loss(size, system.rank_timeout_s),
+        joined_world(device, timeout_s=system.rank_timeout_s) as world,
+    ):
         yield Compute(device, world, system)
 
 
@@ -131,7 +136,7 @@ def shared_cores(size: int) -> int:
 
 
 @contextlib.contextmanager
-def _named_loss(size: int) -> Iterator[None]:
+def _named_loss(size: int, timeout_s: float) -> Iterator[None]:
     """Say what the failure of an exchange means: gloo and NCCL only name sockets."""
     try:
         yield
@@ -139,6 +144,12 @@ def _named_loss(size: int) -> Iterator[None]:
         text = str(error).splitlines()[0] if str(error) else ""
         if size == 1 or not any(word in text for word in _LOST):
             raise
+        if any(word in text for word in _LATE):
+            raise ManifestError(
+                f"ranks: expected an answer of all {size} processes within {timeout_s:g} s "
+                f"(--rank-timeout-s), one gave none: {text}; end those that hang, then run the "
+                "same command again to go on"
+            ) from error
         raise ManifestError(
             f"ranks: expected all {size} processes to the end of the run, lost one: {text}; look "
             "for its own message, then run the same command again to go on"

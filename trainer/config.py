@@ -68,6 +68,8 @@ class SystemConfig:
             once; processes may share it. Empty: members are read by byte ranges.
         shard_cache_gb: size limit of that folder, GB; shards that find no room are read by byte
             ranges.
+        rank_timeout_s: how long a rank waits for the others of torchrun before it ends with a
+            message, s.
     """
 
     device: str = "auto"
@@ -77,6 +79,24 @@ class SystemConfig:
     threads: int = 0
     shard_cache: str = ""
     shard_cache_gb: float = 100.0
+    rank_timeout_s: float = 600.0
+
+
+@dataclass(frozen=True)
+class StepConfig:
+    """What one step of the optimizer is made of, in every stage.
+
+    Attributes:
+        accumulate: batches of each rank whose gradients make one step. As one batch N times as
+            large, but for BatchNorm, which sees each batch by itself. Stage 1 takes its negatives
+            from all batches of the step, at the price of a second forward pass.
+        sync_batchnorm: ``on``: BatchNorm normalises by the batches of all ranks together (GPUs
+            only; nothing to do in one process); ``off``: by each rank's own, and the running
+            statistics are averaged.
+    """
+
+    accumulate: int = 1
+    sync_batchnorm: Literal["off", "on"] = "off"
 
 
 @dataclass(frozen=True)
@@ -113,7 +133,7 @@ class EncoderConfig:
 
     Attributes:
         epochs: passes over the excerpts.
-        batch_size: excerpts of a step on one rank, two views each.
+        batch_size: excerpts of a batch on one rank, two views each.
         lr: Adam's learning rate.
         temperature: of NT-Xent.
         augment: whether CLMR's augmentation chain is applied.
@@ -137,7 +157,7 @@ class DomainConfig:
 
     Attributes:
         epochs: passes over the source half.
-        batch_size: examples of each half in a step on one rank.
+        batch_size: examples of each half in a batch on one rank.
         lr: Adam's learning rate.
         hidden: sizes of the classifier's hidden layers.
         dropout: dropout after each hidden layer.
@@ -158,7 +178,7 @@ class TagConfig:
 
     Attributes:
         epochs: passes over the source half; all methods take the same number of steps.
-        batch_size: examples of each half in a step on one rank.
+        batch_size: examples of each half in a batch on one rank.
         lr: Adam's learning rate.
         encoder_lr_scale: factor on the encoder's learning rate.
         lambda_dom: weight of the domain loss on the encoder; None is 0.05 for ``reversed``, 0.5
@@ -293,6 +313,7 @@ class TrainConfig:
         seed: seed of initialisation, order, crops and SNRs.
         model: the encoder.
         snr: SNRs of training.
+        step: what a step of the optimizer is made of.
         encoder: stage 1.
         domain: stage 2.
         tagger: stage 3, or the comparison.
@@ -309,6 +330,7 @@ class TrainConfig:
     seed: int = 0
     model: ModelConfig = ModelConfig()
     snr: SnrConfig = SnrConfig()
+    step: StepConfig = StepConfig()
     encoder: EncoderConfig = EncoderConfig()
     domain: DomainConfig = DomainConfig()
     tagger: TagConfig = TagConfig()

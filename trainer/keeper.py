@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -75,7 +76,7 @@ class Keeper:
     done: bool = False
     precision: str = ""
     _sums: dict[str, torch.Tensor | float] = field(default_factory=dict)
-    _n_summed: int = 0
+    _counts: Counter[str] = field(default_factory=Counter)
     _n_examples: int = 0
     _since: float = 0.0
     _saved: float = 0.0
@@ -141,19 +142,27 @@ class Keeper:
         wanted = max(self.validations, 1)
         return step * wanted // self.n_steps > (step - 1) * wanted // self.n_steps
 
-    def stepped(self, step: int, figures: Mapping[str, torch.Tensor | float], n: int) -> None:
-        """Note a finished step.
+    def heard(self, figures: Mapping[str, torch.Tensor | float], n: int) -> None:
+        """Note a batch of this rank; a record holds the means over all since the one before.
 
         Args:
-            step: steps done.
-            figures: losses and weights by name; tensors are read only when they are written.
-            n: examples of this rank.
+            figures: losses by name; tensors are read only when they are written.
+            n: examples.
         """
         for name, value in figures.items():
             detached = value.detach() if isinstance(value, torch.Tensor) else value
             self._sums[name] = self._sums.get(name, 0.0) + detached
-        self._n_summed += 1
+        self._counts.update(figures.keys())
         self._n_examples += n
+
+    def stepped(self, step: int, figures: Mapping[str, torch.Tensor | float]) -> None:
+        """Note a finished step of the optimizer.
+
+        Args:
+            step: steps done.
+            figures: schedules and rates by name.
+        """
+        self.heard(figures, 0)
         if step % LOG_EVERY == 0 or step == self.n_steps:
             self._write(step)
             self._save_by_clock(step)
@@ -166,11 +175,11 @@ class Keeper:
             self.save(step)
 
     def _write(self, step: int) -> None:
-        if not self._n_summed:
+        if not self._sums:
             return
         now = time.monotonic()
         names = list(self._sums)
-        means = self.world.mean([float(self._sums[name]) / self._n_summed for name in names])
+        means = self.world.mean([float(self._sums[name]) / self._counts[name] for name in names])
         figures = {f"train/{name}": value for name, value in zip(names, means, strict=True)}
         n_all = self._n_examples * self.world.size
         figures["train/examples_per_s"] = n_all / max(now - self._since, 1e-9)
@@ -180,7 +189,7 @@ class Keeper:
             self._log.write(step, figures)
         if self._show is not None:
             self._show(step, loss=figures.get("train/loss", 0.0), n_examples=n_all)
-        self._sums, self._n_summed, self._n_examples, self._since = {}, 0, 0, now
+        self._sums, self._counts, self._n_examples, self._since = {}, Counter(), 0, now
 
     @contextmanager
     def validation(self, step: int) -> Iterator[None]:

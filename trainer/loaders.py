@@ -21,12 +21,12 @@ def open_loader(
 
     Args:
         parts: what is read.
-        batch_size: examples of a step on one rank.
-        config: seed, length of a crop, and which SNRs are heard.
+        batch_size: examples of a batch on one rank.
+        config: seed, length of a crop, batches of a step, and which SNRs are heard.
         compute: rank, ranks, decoding processes.
 
     Raises:
-        UsageError: too few examples for one batch per rank, with the numbers that would work; or
+        UsageError: too few examples for one step per rank, with the numbers that would work; or
             a length that the backbone cannot have.
         ManifestError: an example is shorter than a crop.
     """
@@ -40,6 +40,7 @@ def open_loader(
             seed=config.seed,
             snr_over=config.snr.over,
             snr_draw=config.snr.draw,
+            accumulate=config.step.accumulate,
             n_workers=compute.system.workers,
             cache=shard_cache_config(compute.system.shard_cache, compute.system.shard_cache_gb),
         ),

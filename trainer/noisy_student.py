@@ -36,6 +36,7 @@ from trainer.runs.restore import load_weights
 from trainer.snr_schedule import bounds_db, easy_to_hard
 from trainer.stage3_dat import labels_of, learning_rates, tagger_card, total
 from trainer.student_audio import Answers, StudentAudio, student_loaders, student_parts
+from trainer.sync_batchnorm import with_batchnorm
 from trainer.teacher import load_teacher
 from trainer.teacher_cache import cached_predictions
 from trainer.validation import TagValidation
@@ -117,7 +118,7 @@ def train_student(
     validation = TagValidation(roles.open("valid"), tags, limit=stage.valid_limit)
     # ---- networks --------------------------------------------------------------
     torch.manual_seed(config.seed)
-    encoder = new_encoder(config.model).to(device)
+    encoder = with_batchnorm(new_encoder(config.model).to(device), config.step, compute.world)
     predictor = LabelPredictor(encoder.n_features, len(tags)).to(device)
     begins_with = f"{teacher.tagger.sha256} teaches random"
     if encoder_from is not None:
@@ -158,7 +159,7 @@ def train_student(
         first = keeper.first_step
         batches = (loader.batches(first, n_steps - first, snr=snr) for loader in loaders.values())
         for labelled, unlabelled in zip(*batches, strict=True):
-            compute.seed_step(config.seed, labelled.step)
+            compute.seed_batch(config.seed, labelled.number)
             losses_of = partial(
                 answered,
                 answers,
@@ -179,15 +180,17 @@ def train_student(
                 )
             with compute.autocast(keeper.precision):
                 losses = losses_of()
-            optimizer.zero_grad(set_to_none=True)
-            losses["loss"].backward()  # type: ignore[no-untyped-call]
+            (losses["loss"] / config.step.accumulate).backward()  # type: ignore[no-untyped-call]
+            keeper.heard(losses, len(labelled) + len(unlabelled))
+            if not labelled.ends_step:
+                continue
             average_gradients(learning, compute.world)
             optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
             # ---- log, validate, save ------------------------------------------
             step = labelled.step + 1
             heard = bounds_db(snr(labelled.step)) if noisy else {}
-            n_heard = len(labelled) + len(unlabelled)
-            keeper.stepped(step, {**losses, **learning_rates(stage), **heard}, n_heard)
+            keeper.stepped(step, {**learning_rates(stage), **heard})
             if keeper.validates(step):
                 with keeper.validation(step):
                     found = validation(

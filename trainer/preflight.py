@@ -21,6 +21,7 @@ from trainer.stage2_domain import DomainValidation, domain_parts
 from trainer.stage3_dat import dat_parts
 from trainer.stage4_pooling import bag_refs
 from trainer.student_audio import student_loaders, student_parts
+from trainer.sync_batchnorm import check_sync_batchnorm
 from trainer.validation import TagValidation
 
 
@@ -35,12 +36,13 @@ def check_run(config: TrainConfig, roles: Roles, compute: Compute, stages: Colle
             trained.
 
     Raises:
-        UsageError: a role is missing, a half has too few examples for a batch, SNRs cannot be
-            heard, or the encoder cannot be built.
+        UsageError: a role is missing, a half has too few examples for a step, SNRs cannot be
+            heard, the encoder cannot be built, or the device lacks SyncBatchNorm.
         ManifestError: a set is damaged, those for training and validation do not fit together, or
             examples are shorter than the encoder's chunk.
     """
     new_encoder(config.model)
+    check_sync_batchnorm(config.step, compute.device)
     if 3 in stages:
         _check_tags(config, roles)
     if 1 in stages:

@@ -1,15 +1,16 @@
 """Stage 1: contrastive pretraining of the encoder.  L = NT-Xent(z_a, z_b).
 
 Two crops of one excerpt, each augmented by CLMR's chain, are pulled together and pushed from all
-others of the batch (CLMR, Spijkervet & Burgoyne 2021, arXiv:2103.09410; METHOD.md 2). Half of the
+others of the step (CLMR, Spijkervet & Burgoyne 2021, arXiv:2103.09410; METHOD.md 2). Half of the
 songs are heard clean, half under noise (thesis section 4.2). The projector is used here only:
 everything downstream reads the encoder's h.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import cast
 
 import torch
 from torch.optim import Adam
@@ -20,8 +21,10 @@ from trainer.augment import CLMR, AugmentationChain
 from trainer.compute import Compute, prepared
 from trainer.config import EncoderConfig, ModelConfig, TrainConfig
 from trainer.data import Batch, Loader, Part, make_part
+from trainer.data.batches import by_step
 from trainer.data.reading import CONTRASTIVE_CLEAN, CONTRASTIVE_NOISY, UNLABELLED_PAIR
 from trainer.gather import gather_with_gradient
+from trainer.gradient_cache import backward_in_parts
 from trainer.keeper import Keeper
 from trainer.loaders import open_loader, open_validation_loader
 from trainer.losses import nt_xent
@@ -34,6 +37,7 @@ from trainer.runs.distributed import average_gradients, broadcast_modules
 from trainer.runs.folder import RunFolder
 from trainer.runs.seeding import step_generator
 from trainer.snr_schedule import bounds_db, heard_as, whole_range
+from trainer.sync_batchnorm import with_batchnorm
 
 VALID_BATCHES = 8
 
@@ -51,16 +55,21 @@ def encoder_parts(roles: Roles, config: TrainConfig) -> list[Part]:
     ]
 
 
-def contrastive_loss(
-    encoder: Callable[[torch.Tensor], torch.Tensor],
-    projector: Projector,
-    view_a: torch.Tensor,
-    view_b: torch.Tensor,
-    config: EncoderConfig,
+def projections(
+    encoder: Callable[[torch.Tensor], torch.Tensor], projector: Projector, audio: torch.Tensor
 ) -> torch.Tensor:
-    """Return NT-Xent of two views (B, 1, T), over the projections of all ranks."""
-    h = encoder(torch.cat([view_a, view_b]))  # (2B, 1, T) -> (2B, D)
-    z_a, z_b = projector(h).chunk(2)
+    """Project both views of a batch, (2B, 1, T), in one forward: (2B, D)."""
+    return cast(torch.Tensor, projector(encoder(audio)))
+
+
+def contrastive_loss(projected: Sequence[torch.Tensor], config: EncoderConfig) -> torch.Tensor:
+    """Return NT-Xent over all batches of a step and all ranks.
+
+    Args:
+        projected: of each batch (2B, D), the first views and then the second ones.
+        config: temperature.
+    """
+    z_a, z_b = (torch.cat(z) for z in zip(*(z.chunk(2) for z in projected), strict=True))
     return nt_xent(z_a, z_b, config.temperature, gather_with_gradient)
 
 
@@ -84,7 +93,7 @@ def train_encoder(config: TrainConfig, roles: Roles, run: RunFolder, compute: Co
     validation = ContrastiveValidation(roles, config)
     # ---- networks --------------------------------------------------------------
     torch.manual_seed(config.seed)
-    encoder = new_encoder(config.model).to(device)
+    encoder = with_batchnorm(new_encoder(config.model).to(device), config.step, world)
     projector = Projector(encoder.n_features).to(device)
     broadcast_modules([encoder, projector], world)
     parameters = [*encoder.parameters(), *projector.parameters()]
@@ -102,29 +111,45 @@ def train_encoder(config: TrainConfig, roles: Roles, run: RunFolder, compute: Co
         loaders={"train": loader.fingerprint},
         validations=stage.validations,
     )
+
+    def embed(part: tuple[int, torch.Tensor]) -> torch.Tensor:
+        number, audio = part
+        compute.seed_batch(config.seed, number)
+        with compute.autocast(keeper.precision):
+            return projections(forward, projector, audio)
+
+    loss_of = partial(contrastive_loss, config=stage)
     with keeper.open():
         if keeper.done:
             return
         first = keeper.first_step
         snr = whole_range(config.snr)
-        for batch in loader.batches(first, n_steps - first, snr=snr):
-            compute.seed_step(config.seed, batch.step)
-            loss_of = partial(contrastive_loss, forward, projector, *views(batch), stage)
+        for batches in by_step(loader.batches(first, n_steps - first, snr=snr)):
+            parts = [(batch.number, torch.cat(views(batch))) for batch in batches]
             if not keeper.precision:
-                keeper.precision = compute.precision_of(loss_of, [encoder, projector])
-            with compute.autocast(keeper.precision):
-                loss = loss_of()
+                project = partial(projections, forward, projector, parts[0][1])
+                keeper.precision = compute.precision_of(
+                    partial(alone, project, loss_of), [encoder, projector]
+                )
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss = backward_in_parts(parts, embed, loss_of, [encoder, projector])
             average_gradients(parameters, world)
             optimizer.step()
             # ---- log, validate, save ------------------------------------------
-            step = batch.step + 1
-            keeper.stepped(step, {"loss": loss, "lr": stage.lr, **bounds_db(snr)}, len(batch))
+            step = batches[0].step + 1
+            keeper.heard({"loss": loss}, sum(map(len, batches)))
+            keeper.stepped(step, {"lr": stage.lr, **bounds_db(snr)})
             if keeper.validates(step):
                 with keeper.validation(step):
                     found = validation(encoder, projector, views)
                 keeper.validated(step, -found["nt_xent"], found)
+
+
+def alone(
+    project: Callable[[], torch.Tensor], loss_of: Callable[[list[torch.Tensor]], torch.Tensor]
+) -> torch.Tensor:
+    """Return the loss of one batch by itself, to time the precisions by."""
+    return loss_of([project()])
 
 
 def encoder_card(config: TrainConfig) -> dict[str, object]:
@@ -135,7 +160,7 @@ def encoder_card(config: TrainConfig) -> dict[str, object]:
 class ContrastiveViews:
     """The two views of a batch as the encoder hears them: augmented, then levelled.
 
-    Draws come from a generator per step, so a resumed stage hears the same views.
+    Draws come from a generator per batch, so a resumed stage hears the same views.
     """
 
     def __init__(
@@ -147,7 +172,8 @@ class ContrastiveViews:
 
     def __call__(self, batch: Batch, purpose: str = "augment") -> tuple[torch.Tensor, torch.Tensor]:
         """Return both views, (B, 1, T) each, on the device."""
-        generator = step_generator(self._seed, purpose, batch.step, rank=self._compute.world.rank)
+        rank = self._compute.world.rank
+        generator = step_generator(self._seed, purpose, batch.number, rank=rank)
         a, b = (self._view(view.audio.to(self._compute.device), generator) for view in batch.views)
         return a, b
 

@@ -35,6 +35,7 @@ from trainer.runs.folder import RunFolder
 from trainer.runs.restore import load_weights
 from trainer.snr_schedule import bounds_db, easy_to_hard, heard_as
 from trainer.stage1_encoder import encoder_card
+from trainer.sync_batchnorm import with_batchnorm
 from trainer.weights import find_stage, weights_sha256
 
 
@@ -68,6 +69,7 @@ def train_domain(
     load_weights(checkpoint, "encoder", encoder)
     freeze(encoder)
     classifier = new_classifier(encoder.n_features, stage).to(device)
+    classifier = with_batchnorm(classifier, config.step, world)
     broadcast_modules([encoder, classifier], world)
     parameters = list(classifier.parameters())
     optimizer = Adam(parameters, lr=stage.lr, fused=True)
@@ -90,25 +92,23 @@ def train_domain(
         first = keeper.first_step
         batches = (loader.batches(first, n_steps - first, snr=snr) for loader in loaders.values())
         for source, target in zip(*batches, strict=True):
-            compute.seed_step(config.seed, source.step)
+            compute.seed_batch(config.seed, source.number)
             audio = torch.cat([source.audio, target.audio]).to(device)
             with torch.no_grad():
                 h = encoder(prepare(audio))  # (2B, 1, T) -> (2B, D)
             logits = classifier(h)
             loss = domain_loss(logits[: len(source)], logits[len(source) :])
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            (loss / config.step.accumulate).backward()  # type: ignore[no-untyped-call]
+            accuracy = domain_accuracy(logits.detach(), len(source))
+            keeper.heard({"loss": loss, "domain_accuracy": accuracy}, len(source) + len(target))
+            if not source.ends_step:
+                continue
             average_gradients(parameters, world)
             optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
             # ---- log, validate, save ------------------------------------------
             step = source.step + 1
-            figures: dict[str, torch.Tensor | float] = {
-                "loss": loss,
-                "domain_accuracy": domain_accuracy(logits.detach(), len(source)),
-                **bounds_db(snr(source.step)),
-                "lr": stage.lr,
-            }
-            keeper.stepped(step, figures, len(source) + len(target))
+            keeper.stepped(step, {**bounds_db(snr(source.step)), "lr": stage.lr})
             if keeper.validates(step):
                 with keeper.validation(step):
                     found = validation(encoder, classifier, prepare, device)

@@ -52,6 +52,7 @@ from trainer.schedule import dann_alpha
 from trainer.snr_schedule import bounds_db, easy_to_hard, heard_as
 from trainer.stage1_encoder import encoder_card, new_encoder
 from trainer.stage2_domain import domain_accuracy, new_classifier
+from trainer.sync_batchnorm import with_batchnorm
 from trainer.validation import TagValidation
 from trainer.weights import find_stage, weights_sha256
 
@@ -168,9 +169,10 @@ def train_dat(
     validation = TagValidation(roles.open("valid"), tags, limit=stage.valid_limit)
     # ---- networks --------------------------------------------------------------
     torch.manual_seed(config.seed)
-    encoder = new_encoder(config.model).to(device)
+    encoder = with_batchnorm(new_encoder(config.model).to(device), config.step, world)
     predictor = LabelPredictor(encoder.n_features, len(tags)).to(device)
     domain = new_classifier(encoder.n_features, config.domain).to(device)
+    domain = with_batchnorm(domain, config.step, world)
     checkpoint = find_stage(init, "domain", config.model)
     load_weights(checkpoint, "encoder", encoder)
     load_weights(checkpoint, "domain", domain)
@@ -200,7 +202,7 @@ def train_dat(
         first = keeper.first_step
         batches = (loader.batches(first, n_steps - first, snr=snr) for loader in loaders.values())
         for source, target in zip(*batches, strict=True):
-            compute.seed_step(config.seed, source.step)
+            compute.seed_batch(config.seed, source.number)
             alpha = dann_alpha(source.step / n_steps, stage.gamma) if stage.alpha == "dann" else 1.0
             weight = stage.domain_weight * alpha
             learns = not stage.freeze or refreshes(source.step, stage)
@@ -219,19 +221,17 @@ def train_dat(
                 )
             with compute.autocast(keeper.precision):
                 losses = losses_of(classifier_learns=learns)
-            optimizer.zero_grad(set_to_none=True)
-            losses["loss"].backward()  # type: ignore[no-untyped-call]
+            (losses["loss"] / config.step.accumulate).backward()  # type: ignore[no-untyped-call]
+            keeper.heard(losses, len(source) + len(target))
+            if not source.ends_step:
+                continue
             average_gradients(learning, world)
             optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
             # ---- log, validate, save ------------------------------------------
             step = source.step + 1
-            figures: dict[str, torch.Tensor | float] = {
-                **losses,
-                "lambda_alpha": weight,
-                **bounds_db(snr(source.step)),
-                **learning_rates(stage),
-            }
-            keeper.stepped(step, figures, len(source) + len(target))
+            heard = bounds_db(snr(source.step))
+            keeper.stepped(step, {"lambda_alpha": weight, **heard, **learning_rates(stage)})
             if keeper.validates(step):
                 warn_of_overshoot(float(losses["domain_accuracy"]), step)
                 with keeper.validation(step):

@@ -175,7 +175,8 @@ def train_pooling(
             average_gradients(parameters, world)
             optimizer.step()
             # ---- log, validate, save ------------------------------------------
-            keeper.stepped(step + 1, {"loss": loss, "lr": stage.lr}, len(chosen))
+            keeper.heard({"loss": loss}, len(chosen))
+            keeper.stepped(step + 1, {"lr": stage.lr})
             if keeper.validates(step + 1):
                 with keeper.validation(step + 1):
                     found = validation(pooling, device)

@@ -151,7 +151,7 @@ def student_loaders(
 class StudentAudio:
     """What the student hears of a batch: noisy as it was read, augmented, then levelled.
 
-    Draws come from a generator per step, so a resumed round hears the same.
+    Draws come from a generator per batch, so a resumed round hears the same.
 
     Args:
         config: the run's config.
@@ -179,7 +179,7 @@ class StudentAudio:
         if chain is not None:
             rank = self._compute.world.rank
             purpose = f"student {half} {self._round}"
-            audio = chain(audio, step_generator(self._seed, purpose, batch.step, rank=rank))
+            audio = chain(audio, step_generator(self._seed, purpose, batch.number, rank=rank))
         return self._prepare(audio)
 
 

@@ -10,7 +10,6 @@ workers is watched. Ends with status 1 at the first round that is not as it must
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import resource
@@ -29,6 +28,7 @@ import click
 import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "pipeline"))
+from soaking import DEADLINE_S, expect, expect_message, resident_mb, run_rounds, write_report
 from tiny_corpora import burst, chord, generator, set_hashes, write_audio
 
 from pipeline.config import RunOptions, SetConfig
@@ -42,17 +42,6 @@ from pipeline.tags import TagFilter
 PREP = Path(sys.executable).parent / "prep"
 N_CLIPS = 40
 PER_SHARD = 2
-DEADLINE_S = 600.0
-
-
-class BrokenPromiseError(Exception):
-    """A round that did not end as it must."""
-
-
-def expect(holds: bool, what: str) -> None:
-    """Raise BrokenPromiseError where something does not hold."""
-    if not holds:
-        raise BrokenPromiseError(what)
 
 
 @dataclass
@@ -112,9 +101,7 @@ class Soak:
 
     def failed_well(self, status: int, said: str, *words: str) -> None:
         """Expect one line that says what is wrong, and what looks whole to be whole."""
-        last = (said.strip().splitlines() or [""])[-1]
-        expect(status == 1 and "Traceback" not in said, f"status {status}: {said}")
-        expect(any(word in last for word in words), f"expected one of {words} in: {last}")
+        expect_message(status, said, *words)
         self.counts["failures with a message"] += 1
         self.nothing_half()
 
@@ -209,20 +196,12 @@ def make_plan(root: Path) -> Plan:
     return plan_single(config, sources, TagFilter(), RunOptions(jobs=2), SilentReporter())
 
 
-def resident_mb() -> float:
-    """Resident memory of this process and its workers, MB."""
-    here = psutil.Process()
-    tree = [here, *here.children(recursive=True)]
-    return sum(process.memory_info().rss for process in tree) / 1e6
-
-
 @click.command()
 @click.option("--minutes", default=15.0, show_default=True, help="How long.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the disturbances.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the report here.")
 def main(minutes: float, seed: int, json_file: Path | None) -> None:
     """Disturb builds for some minutes; see the module's text."""
-    begin = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         root = Path(folder)
         os.environ["ROBUST_TAGGER_CACHE"] = str(root / "cache")
@@ -231,31 +210,19 @@ def main(minutes: float, seed: int, json_file: Path | None) -> None:
         roots = {role: {"folder": str(root / role)} for role in ("music", "noise")}
         build_set(plan, str(root / "reference"), roots, run=RunOptions(jobs=2))
         soak = Soak(root, random.Random(seed), set_hashes(root / "reference"))
-        memory: list[float] = []
-        n_rounds = 0
-        while time.monotonic() - begin < 60 * minutes:
-            disturb = ROUNDS[n_rounds % len(ROUNDS)]
+
+        def one_round(number: int) -> tuple[str, float]:
+            disturb = ROUNDS[number % len(ROUNDS)]
             disturb(soak)
             soak.finish()
             shutil.rmtree(soak.out)
             build_set(plan, str(soak.out), roots, run=RunOptions(jobs=2))
             soak.compare()
             shutil.rmtree(soak.out)
-            memory.append(resident_mb())
-            n_rounds += 1
-            done = f"round {n_rounds} {disturb.__name__}: as it must be, {memory[-1]:.0f} MB"
-            print(done, flush=True)
-        third = max(len(memory) // 3, 1)
-        report = {
-            "minutes": round((time.monotonic() - begin) / 60, 1),
-            "rounds": n_rounds,
-            **dict(sorted(soak.counts.items())),
-            "memory_mb_first_third": round(sum(memory[:third]) / third, 1),
-            "memory_mb_last_third": round(sum(memory[-third:]) / third, 1),
-        }
-    print(json.dumps(report, indent=1))
-    if json_file:
-        json_file.write_text(json.dumps(report, indent=1) + "\n")
+            return disturb.__name__, resident_mb()
+
+        report = run_rounds(minutes, one_round)
+    write_report({**report, **dict(sorted(soak.counts.items()))}, json_file)
 
 
 if __name__ == "__main__":

@@ -228,6 +228,7 @@ def edit_card(checkpoint: Path, model: dict[str, object]) -> None:
     path = checkpoint / "state.json"
     record = json.loads(path.read_text())
     record["progress"]["model"] |= model
+    del record["sha256"]
     path.write_text(json.dumps(record))
 
 

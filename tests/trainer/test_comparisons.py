@@ -122,7 +122,7 @@ def test_pairs_of_both_halves(
 def test_crops_that_are_heard() -> None:
     view = ViewBatch(audio(4, 1), torch.zeros(4).bool(), torch.zeros(4))
     keys = ("a", "b", "c", "d")
-    one, two = (Batch((view,) * n, None, keys, keys, 0) for n in (1, 2))
+    one, two = (Batch((view,) * n, None, keys, keys, 0, 0, True) for n in (1, 2))
     assert n_heard((one, two)) == 12
 
 

@@ -74,8 +74,8 @@ def test_a_lost_rank_is_named(monkeypatch: pytest.MonkeyPatch, text: str, ours: 
 class alone:  # noqa: N801
     """Stands for ``joined_world``."""
 
-    def __init__(self, device: torch.device) -> None:
-        del device
+    def __init__(self, device: torch.device, *, timeout_s: float) -> None:
+        del device, timeout_s
 
     def __enter__(self) -> World:
         return World()
@@ -91,7 +91,7 @@ def test_one_process_alone_keeps_its_errors() -> None:
 
 def test_every_step_has_draws_of_its_own() -> None:
     def draw(step: int, rank: int = 0, seed: int = 0) -> float:
-        Compute(torch.device("cpu"), World(rank, 2), CPU).seed_step(seed, step)
+        Compute(torch.device("cpu"), World(rank, 2), CPU).seed_batch(seed, step)
         return float(torch.rand(()))
 
     found = [draw(0), draw(1), draw(0, rank=1), draw(0, seed=1)]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from tiny_loaders import CONFIG, assert_same, loader
@@ -15,10 +16,11 @@ from tiny_sets import TAGS, write_set
 
 import trainer.data.crops as crops
 from manifests import store
-from manifests.errors import ManifestError
+from manifests.errors import ManifestError, UsageError
 from manifests.shardset import ShardSet
 from trainer.data import Loader, SnrRange, make_part
 from trainer.data import reading as readings
+from trainer.data.batches import by_step
 from trainer.data.index import load_refs
 from trainer.data.reading import Reading
 
@@ -70,7 +72,40 @@ def test_resumed_it_goes_on_with_the_same_bits(
     whole = list(loader(shard_set, reading, domain).batches(0, 15))
     resumed = loader(shard_set, reading, domain)
     assert_same(list(resumed.batches(4, 11)), whole[4:])
-    assert_same(list(resumed.epoch(1, start_batch=2)), whole[8:12])
+    assert_same(list(resumed.epoch(1, start_step=2)), whole[8:12])
+
+
+@pytest.mark.parametrize("n_workers", [0, 2])
+def test_the_batches_of_a_step_hold_what_one_large_batch_holds(
+    shard_set: ShardSet, n_workers: int
+) -> None:
+    split = replace(CONFIG, batch_size=2, accumulate=4, n_workers=n_workers)
+    parts = loader(shard_set, readings.LABELLED_PAIR, "source", split)
+    large = loader(shard_set, readings.LABELLED_PAIR, "source", replace(CONFIG, batch_size=8))
+    assert parts.steps_per_epoch == large.steps_per_epoch == 3
+    steps = list(by_step(parts.batches(1, 4, snr=by_step_db)))
+    for step, whole in zip(steps, large.batches(1, 4, snr=by_step_db), strict=True):
+        assert [batch.number for batch in step] == list(range(4 * whole.step, 4 * whole.step + 4))
+        assert [batch.ends_step for batch in step] == [False, False, False, True]
+        assert {batch.step for batch in step} == {whole.step}
+        assert sum((batch.keys for batch in step), ()) == whole.keys
+        for number, view in enumerate(whole.views):
+            cut = [batch.views[number] for batch in step]
+            assert torch.equal(torch.cat([part.audio for part in cut]), view.audio)
+            snrs = torch.cat([part.snr_db for part in cut])
+            assert torch.equal(snrs.nan_to_num(99), view.snr_db.nan_to_num(99))
+
+
+def by_step_db(step: int) -> SnrRange:
+    return SnrRange(float(step), float(step))
+
+
+def test_a_state_of_other_steps_is_refused(shard_set: ShardSet) -> None:
+    one = loader(shard_set, readings.LABELLED_CLEAN, "source", replace(CONFIG, batch_size=2))
+    config = replace(CONFIG, batch_size=2, accumulate=2)
+    other = loader(shard_set, readings.LABELLED_CLEAN, "source", config)
+    with pytest.raises(UsageError, match="expected the data, seed, batch size and ranks"):
+        other.check_state(one.state(3))
 
 
 def test_skipped_batches_are_not_decoded(
@@ -80,7 +115,7 @@ def test_skipped_batches_are_not_decoded(
     real = crops.decode_crop
     monkeypatch.setattr(crops, "decode_crop", lambda *a: decoded.append(a[1]) or real(*a))
     source = loader(shard_set, readings.LABELLED_CLEAN, "source")
-    (batch,) = source.epoch(0, start_batch=5)
+    (batch,) = source.epoch(0, start_step=5)
     assert len(decoded) == 4
     assert all(any(key in name for name in decoded) for key in batch.keys)
 
@@ -204,7 +239,7 @@ def test_a_batch_moves_between_devices(shard_set: ShardSet) -> None:
 def test_an_empty_range_of_steps(shard_set: ShardSet) -> None:
     source = loader(shard_set, readings.LABELLED_CLEAN, "source")
     assert list(source.batches(5, 0)) == []
-    assert list(source.epoch(0, start_batch=6)) == []
+    assert list(source.epoch(0, start_step=6)) == []
 
 
 def test_audio_is_finite_and_of_full_scale_one(shard_set: ShardSet) -> None:
@@ -213,13 +248,37 @@ def test_audio_is_finite_and_of_full_scale_one(shard_set: ShardSet) -> None:
         assert np.isfinite(audio).all() and 0.05 < np.abs(audio).max() <= 1.0
 
 
+def test_a_decoding_process_that_is_killed_is_named(shard_set: ShardSet) -> None:
+    config = replace(CONFIG, n_workers=1, prefetch=1)
+    batches = loader(shard_set, readings.LABELLED_CLEAN, "source", config).batches(0, 10_000)
+    before = set(psutil.Process().children(recursive=True))
+    next(batches)
+    workers = set(psutil.Process().children(recursive=True)) - before
+    # the youngest is the worker; a fork server and a resource tracker may have come with it
+    max(workers, key=lambda process: (process.create_time(), process.pid)).kill()
+    with pytest.raises(ManifestError, match=r"1 decoding processes \(--workers\) to the end, lost"):
+        list(batches)
+
+
+def test_other_errors_of_torch_keep_their_names(
+    shard_set: ShardSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> Iterator[object]:
+        raise RuntimeError("shape mismatch")
+        yield
+
+    monkeypatch.setattr("trainer.data.loader._data_loader", broken)
+    with pytest.raises(RuntimeError, match="shape mismatch"):
+        list(loader(shard_set, readings.LABELLED_CLEAN, "source").batches(0, 3))
+
+
 def test_batches_that_are_lost_on_the_way_are_missed(
     shard_set: ShardSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A DataLoader whose worker dies without a word must not shorten a run."""
     one = loader(shard_set, readings.LABELLED_CLEAN, "source")
     whole = list(one.batches(0, 3))
-    for kept, said in ((whole[:2], "expected 3 batches, got 2"), (whole[1:], "step 0, got 1")):
+    for kept, said in ((whole[:2], "expected 3 batches, got 2"), (whole[1:], "batch 0, got 1")):
         monkeypatch.setattr("trainer.data.loader.serve", lambda *_, kept=kept: iter(kept))
         with pytest.raises(ManifestError, match=said):
             list(one.batches(0, 3))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -133,7 +134,7 @@ def test_every_rank_has_the_same_number_of_full_batches(
         ]
     except UsageError:
         return
-    assert len({plan.batches_per_pass for plan in plans}) == 1
+    assert len({plan.steps_per_pass for plan in plans}) == 1
     assert plans[0].left_over.by_ranks == len(refs) % world_size
     batches = [plan.batch(step)[1] for plan in plans]
     drawn = [example for batch in batches for example in batch]
@@ -148,7 +149,7 @@ def test_ranks_hear_different_songs_in_one_step_where_they_can() -> None:
         BatchPlan("set", refs, batch_size=8, seed=1, rank=rank, world_size=2) for rank in (0, 1)
     ]
     repeats = 0
-    for step in range(plans[0].batches_per_pass - 3):
+    for step in range(plans[0].steps_per_pass - 3):
         songs = [refs[example].song for plan in plans for example in plan.batch(step)[1]]
         repeats += 16 - len(set(songs))
     assert repeats == 0
@@ -171,7 +172,7 @@ def test_left_over_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO", logger="trainer.data.plan"):
         plan = BatchPlan("train/source", fake_refs(list(range(101))), batch_size=8, seed=0,
                          rank=1, world_size=3)  # fmt: skip
-    assert (plan.batches_per_pass, plan.left_over.by_ranks, plan.left_over.by_batches) == (4, 2, 3)
+    assert (plan.steps_per_pass, plan.left_over.by_ranks, plan.left_over.by_batches) == (4, 2, 3)
     assert "train/source: 101 examples, 4 steps a pass of 8 × 3" in caplog.text
     assert "2 by the ranks, 3 in batches that would not be full" in caplog.text
 
@@ -183,8 +184,8 @@ def test_too_few_examples_are_refused_with_numbers_that_work(tmp_path: Path) -> 
     assert "of 6 songs" in str(e.value)
     largest = int(str(e.value).split("a batch size of ")[1].split()[0])
     assert "or batch size 5 in one process would work" in str(e.value)
-    assert BatchPlan("x", refs, batch_size=largest, seed=0, world_size=4).batches_per_pass >= 1
-    assert BatchPlan("x", refs, batch_size=5, seed=0, world_size=1).batches_per_pass >= 1
+    assert BatchPlan("x", refs, batch_size=largest, seed=0, world_size=4).steps_per_pass >= 1
+    assert BatchPlan("x", refs, batch_size=5, seed=0, world_size=1).steps_per_pass >= 1
 
 
 def test_too_few_songs_are_refused() -> None:
@@ -202,11 +203,58 @@ def test_too_few_songs_are_refused() -> None:
 @pytest.mark.parametrize("numbers", [(0, 0, 1, 9), (4, 2, 2, 9), (4, 0, 1, 0)])
 def test_impossible_numbers_are_refused(numbers: tuple[int, int, int, int]) -> None:
     batch_size, rank, world_size, window = numbers
-    with pytest.raises(UsageError, match="expected a batch size and a window of at least 1"):
+    with pytest.raises(UsageError, match="expected a batch size, a window and batches a step of"):
         BatchPlan(
             "x", fake_refs([0] * 9), batch_size=batch_size, seed=0, rank=rank,
             world_size=world_size, window=window,
         )  # fmt: skip
+
+
+@settings(deadline=None)
+@given(
+    song_of=st.lists(st.integers(0, 19), min_size=8, max_size=120),
+    batch_size=st.integers(1, 4),
+    accumulate=st.integers(1, 4),
+    world_size=st.integers(1, 3),
+    step=st.integers(0, 50),
+)
+def test_the_batches_of_a_step_are_one_large_batch_cut_in_order(
+    song_of: list[int], batch_size: int, accumulate: int, world_size: int, step: int
+) -> None:
+    refs = fake_refs(song_of)
+    shared: dict[str, Any] = {"seed": 5, "rank": world_size - 1, "world_size": world_size}
+    try:
+        large = BatchPlan("set", refs, batch_size=batch_size * accumulate, **shared)
+    except UsageError:
+        with pytest.raises(UsageError):
+            BatchPlan("set", refs, batch_size=batch_size, accumulate=accumulate, **shared)
+        return
+    plan = BatchPlan("set", refs, batch_size=batch_size, accumulate=accumulate, **shared)
+    assert (plan.steps_per_pass, plan.left_over) == (large.steps_per_pass, large.left_over)
+    parts = [plan.batch(step * accumulate + part) for part in range(accumulate)]
+    assert {len(examples) for _, examples in parts} == {batch_size}
+    pass_number, examples = large.batch(step)
+    assert {number for number, _ in parts} == {pass_number}
+    assert [example for _, part in parts for example in part] == examples
+
+
+def test_steps_of_several_batches_that_cannot_be_filled(caplog: pytest.LogCaptureFixture) -> None:
+    refs = fake_refs(list(range(50)))
+    with pytest.raises(UsageError, match="at least 72 examples for one step of 3 × 12 diff") as e:
+        BatchPlan("x", refs, batch_size=12, accumulate=3, seed=0, world_size=2)
+    assert (
+        "on each of 2 processes, got 50 examples of 50 songs; a batch size of 8 or less on each of "
+        "2 processes or --accumulate 2 or less or batch size 12 in one process would work"
+        in str(e.value)
+    )
+    with caplog.at_level("INFO", logger="trainer.data.plan"):
+        for batch_size, parts, ranks in ((8, 3, 2), (12, 2, 2), (12, 3, 1)):
+            shape = {"batch_size": batch_size, "accumulate": parts, "world_size": ranks}
+            assert BatchPlan("x", refs, seed=0, **shape).steps_per_pass == 1
+    assert (
+        "x: 50 examples, 1 steps a pass of 8 × 2 × 3; left over each pass: 0 by the" in caplog.text
+    )
+    assert "2 in steps that would not be full" in caplog.text
 
 
 def test_examples_are_grouped_by_shard() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -9,7 +10,9 @@ from torch import distributed, nn
 from torch import multiprocessing as mp
 
 from trainer.gather import gather_with_gradient
+from trainer.gradient_cache import backward_in_parts
 from trainer.losses import nt_xent
+from trainer.runs.distributed import World, average_gradients
 
 N_RANKS = 2
 PER_RANK = 3
@@ -34,10 +37,26 @@ def run_rank(rank: int, folder: str) -> None:
     loss = nt_xent(z_a, z_b, gather=gather_with_gradient)
     loss.backward()
     result = {"loss": loss.detach(), "gradient": network.module.weight.grad}
+    result |= in_parts(part)
     torch.save(result, Path(folder) / f"{rank}.pt")
     distributed.barrier()  # gloo aborts a process whose peer is gone while its threads still run
     del network
     distributed.destroy_process_group()
+
+
+def in_parts(views: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The same in a batch of two pairs and one of one, with ``average_gradients`` for DDP."""
+    network = encoder()
+
+    def loss_of(projections: Sequence[torch.Tensor]) -> torch.Tensor:
+        z_a, z_b = (torch.cat(z) for z in zip(*(z.chunk(2) for z in projections), strict=True))
+        return nt_xent(z_a, z_b, gather=gather_with_gradient)
+
+    batches = [views[:, :2].flatten(0, 1), views[:, 2:].flatten(0, 1)]
+    loss = backward_in_parts(batches, network, loss_of, [network])
+    average_gradients(network.parameters(), World(0, N_RANKS))
+    assert network.weight.grad is not None
+    return {"loss in parts": loss, "gradient in parts": network.weight.grad}
 
 
 def test_two_ranks_equal_one_process(tmp_path: Path) -> None:
@@ -48,8 +67,9 @@ def test_two_ranks_equal_one_process(tmp_path: Path) -> None:
     loss.backward()
     for rank in range(N_RANKS):
         found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
-        torch.testing.assert_close(found["loss"], loss.detach())
-        torch.testing.assert_close(found["gradient"], network.weight.grad)
+        for way in ("", " in parts"):
+            torch.testing.assert_close(found[f"loss{way}"], loss.detach())
+            torch.testing.assert_close(found[f"gradient{way}"], network.weight.grad)
 
 
 def test_identity_in_one_process() -> None:

@@ -50,7 +50,8 @@ def test_validations_are_evenly_spaced_and_the_last_step_is_one(
 def test_records_are_means_since_the_one_before(tmp_path: Path, one: Training) -> None:
     with keep(tmp_path, one).open() as kept:
         for step in range(1, 26):
-            kept.stepped(step, {"loss": torch.tensor(float(step)), "lr": 0.5}, n=4)
+            kept.heard({"loss": torch.tensor(float(step))}, 4)
+            kept.stepped(step, {"lr": 0.5})
             if kept.validates(step):
                 with kept.validation(step):
                     pass
@@ -70,7 +71,8 @@ def test_examples_per_second_leave_validations_out(
     with keep(tmp_path, one, n_steps=4).open() as kept:
         for step in range(1, 5):
             now[0] += 2.0
-            kept.stepped(step, {"loss": 1.0}, n=10)
+            kept.heard({"loss": 1.0}, 10)
+            kept.stepped(step, {})
             if kept.validates(step):
                 with kept.validation(step):
                     now[0] += 100.0
@@ -88,7 +90,8 @@ def test_checkpoints_by_the_clock(
     with keep(tmp_path, one, n_steps=100, validations=1).open() as kept:
         for step in range(1, 100):
             now[0] += 2.5
-            kept.stepped(step, {"loss": 1.0}, n=1)
+            kept.heard({"loss": 1.0}, 1)
+            kept.stepped(step, {})
     assert saved == [30, 60, 90], "the first record after a minute"
     assert load_checkpoint(tmp_path / "checkpoints" / "last").progress["step"] == 90
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import signal
 import tarfile
@@ -309,7 +310,10 @@ def test_wrong_use(
     cut = tmp_path / "cut"
     shutil.copytree(dat_run, cut)
     state = cut / "checkpoints/last/state.json"
-    state.write_text(state.read_text().replace('"done":true', '"done":false'))
+    record = json.loads(state.read_text())
+    record["progress"]["done"] = False
+    del record["sha256"]
+    state.write_text(json.dumps(record))
     out = ("--out", tmp_path / "run")
     for options, status, text in (
         (("--teacher", tmp_path / "gone"), 2, "gone: expected a run or checkpoint, found none"),

@@ -23,10 +23,10 @@ SAVE_OFTEN = "import trainer.keeper as k; k.SAVE_EVERY_S, k.LOG_EVERY = 0.0, 1"
 KILL_9 = f"""{SAVE_OFTEN}
 import os
 real = k.Keeper.stepped
-def stepped(self, step, figures, n):
+def stepped(self, step, figures):
     if f"{{self.stage}} {{step}}" == os.environ["DIES_AT"]:
         os.kill(os.getpid(), 9)
-    real(self, step, figures, n)
+    real(self, step, figures)
 k.Keeper.stepped = stepped
 """
 

@@ -6,6 +6,7 @@ import json
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from tiny_training import OPTIMIZERS, Training
@@ -133,6 +134,36 @@ def test_a_changed_byte_is_found(tmp_path: Path, file: str) -> None:
         load_checkpoint(tmp_path / "c")
     path.unlink()
     with pytest.raises(ManifestError, match=f"{file}: expected a safetensors file"):
+        load_checkpoint(tmp_path / "c")
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_changed_byte_of_the_record_is_found(tmp_path: Path, seed: int) -> None:
+    """A step or a seed that is one digit off would be a run of its own, and nobody would know."""
+    one, rng = Training(OPTIMIZERS["adam"]), np.random.default_rng(seed)
+    folder = tmp_path / "checkpoints" / "last"
+    save_checkpoint(folder, one.state, {"step": 123, "best": 0.25})
+    data = bytearray((folder / STATE).read_bytes())
+    data[rng.integers(len(data))] ^= 1 << rng.integers(7)
+    (folder / STATE).write_bytes(data)
+    try:
+        found = load_checkpoint(folder).progress
+    except ManifestError as error:
+        assert str(folder) in str(error)
+        assert f"remove {folder.parent} and run the same command again" in str(error)
+    else:
+        assert found == {"step": 123, "best": 0.25}, "the name of the hash itself was hit"
+
+
+def test_a_record_without_its_hash_is_of_an_older_version(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "c", Training(OPTIMIZERS["adam"]).state, {"step": 1})
+    record = json.loads((tmp_path / "c" / STATE).read_text())
+    del record["sha256"]
+    (tmp_path / "c" / STATE).write_text(json.dumps(record))
+    assert load_checkpoint(tmp_path / "c").progress == {"step": 1}
+    record["sha256"] = "0" * 64
+    (tmp_path / "c" / STATE).write_text(json.dumps(record))
+    with pytest.raises(ManifestError, match="expected the values that were written, got others; c"):
         load_checkpoint(tmp_path / "c")
 
 

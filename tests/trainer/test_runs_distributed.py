@@ -6,6 +6,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -74,13 +75,13 @@ def exchange(world: World) -> dict[str, Any]:
         "main": world.is_main,
         "x": x,
     }
-    world.barrier(30)
+    world.barrier()
     if world.rank == 1:
         # A rank that is busy elsewhere: the others must not wait for ever.
         time.sleep(2.0)
         return found
     try:
-        world.barrier(0.5)
+        replace(world, timeout_s=0.5).barrier()
     except ManifestError as error:
         found["late"] = str(error)
     return found
@@ -151,4 +152,4 @@ def test_a_barrier_that_fails_names_the_rank(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(distributed, "monitored_barrier", failing)
     with pytest.raises(ManifestError, match="rank 0: expected all 2 ranks within 5 s: Ranks 1"):
-        World(0, 2, 0, None).barrier(5)
+        World(0, 2, timeout_s=5).barrier()

@@ -24,6 +24,7 @@ from trainer.stage1_encoder import (
     contrastive_loss,
     encoder_parts,
     new_encoder,
+    projections,
 )
 
 CONFIG = TrainConfig(
@@ -69,7 +70,7 @@ def test_views_depend_on_step_and_rank_alone(roles: Roles) -> None:
     batch = first_batch(roles, CONFIG)
     views = [
         ContrastiveViews(CONFIG.model, augmented, 0, compute(rank, 2))(b)
-        for rank, b in ((0, batch), (0, batch), (1, batch), (0, replace(batch, step=1)))
+        for rank, b in ((0, batch), (0, batch), (1, batch), (0, replace(batch, number=1)))
     ]
     assert all(torch.equal(x, y) for x, y in zip(views[0], views[1], strict=True))
     assert not torch.equal(views[0][0], views[2][0]) and not torch.equal(views[0][0], views[3][0])
@@ -95,7 +96,9 @@ def test_the_loss_is_nt_xent_of_one_concatenated_forward() -> None:
         return h - h.mean(dim=0)
 
     a, b, projector = torch.randn(5, 1, 9), torch.randn(5, 1, 9), Projector(6, 4)
-    loss = contrastive_loss(encoder, projector, a, b, EncoderConfig(temperature=0.3))
+    loss = contrastive_loss(
+        [projections(encoder, projector, torch.cat([a, b]))], EncoderConfig(temperature=0.3)
+    )
     z = projector(encoder(torch.cat([a, b])))
     torch.testing.assert_close(loss, nt_xent(z[:5], z[5:], 0.3))
     assert calls == [10, 10]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tiny_sets import write_set
-from tiny_suite import COMPARISON, DAT, SAMPLES, SET, run, run_well, values
+from tiny_suite import COMPARISON, DAT, SAMPLES, SET, assert_same_weights, run, run_well, values
 
 import trainer.cli.methods
 from manifests.errors import UsageError
@@ -311,6 +311,7 @@ def test_an_unfinished_stage_1_is_not_taken_by_accident(
     state = half / "encoder" / "checkpoints" / "last" / "state.json"
     record = json.loads(state.read_text())
     record["progress"] |= {"step": 3, "done": False}
+    del record["sha256"]
     state.write_text(json.dumps(record))
     shared = ("baseline", "--shards", suite, "--out", tmp_path / "x", *COMPARISON)
     refused((*shared, "--encoder", half), 2, "expected a finished stage 1, got one at step 3")
@@ -327,6 +328,10 @@ def test_a_damaged_checkpoint(suite: Path, dat_run: Path, tmp_path: Path) -> Non
     last.write_bytes(b"")
     resumed = ("dat", "--shards", suite, "--out", copy, *DAT)
     refused(resumed, 1, "it was changed after it was written")
+    refused(resumed, 1, f"remove {copy / 'checkpoints'} and run the same command again: that stage")
+    shutil.rmtree(copy / "checkpoints")
+    run_well(*resumed)
+    assert_same_weights(copy / "checkpoints/last", dat_run / "checkpoints/last")
 
 
 def test_a_traceback_only_with_debug(monkeypatch: pytest.MonkeyPatch, suite: Path) -> None:

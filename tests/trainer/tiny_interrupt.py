@@ -18,9 +18,9 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, stage: str, step: int) -> None:
     """Die in a step of a stage, before it is logged or saved."""
     real = Keeper.stepped
 
-    def stepped(self: Keeper, at: int, figures: Mapping[str, torch.Tensor | float], n: int) -> None:
+    def stepped(self: Keeper, at: int, figures: Mapping[str, torch.Tensor | float]) -> None:
         if (self.stage, at) == (stage, step):
             raise KilledError
-        real(self, at, figures, n)
+        real(self, at, figures)
 
     monkeypatch.setattr(Keeper, "stepped", stepped)

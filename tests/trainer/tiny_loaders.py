@@ -18,7 +18,8 @@ def loader(
 
 
 def assert_same(found: list[Batch], expected: list[Batch]) -> None:
-    assert [batch.step for batch in found] == [batch.step for batch in expected]
+    assert [b.number for b in found] == [b.number for b in expected]
+    assert [(b.step, b.ends_step) for b in found] == [(b.step, b.ends_step) for b in expected]
     for a, b in zip(found, expected, strict=True):
         assert (a.keys, a.songs) == (b.keys, b.songs)
         assert (a.tags is None) == (b.tags is None)

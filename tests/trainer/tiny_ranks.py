@@ -1,4 +1,4 @@
-"""``train`` in two processes, as torchrun starts it."""
+"""``train`` in several processes, as torchrun starts it."""
 
 from __future__ import annotations
 
@@ -19,24 +19,23 @@ def free_port() -> int:
 
 
 def start_ranks(
-    arguments: Sequence[object], before: str = LOG_ALL, **environment: str
+    arguments: Sequence[object], before: str = LOG_ALL, n_ranks: int = 2, **environment: str
 ) -> list[subprocess.Popen[str]]:
-    """Start ``train`` twice; see ``tiny_suite.start``."""
-    port = str(free_port())
-    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, **environment}
+    """Start ``train`` on every rank; see ``tiny_suite.start``."""
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), **environment}
     return [
-        start(arguments, before, RANK=str(rank), LOCAL_RANK=str(rank), **shared)
-        for rank in range(2)
+        start(arguments, before, RANK=rank, LOCAL_RANK=rank, WORLD_SIZE=str(n_ranks), **shared)
+        for rank in map(str, range(n_ranks))
     ]
 
 
-def run_ranks(arguments: Sequence[object], before: str = LOG_ALL) -> list[str]:
-    """Run ``train`` in both, which must end well; return what each printed."""
-    ranks = start_ranks(arguments, before)
+def run_ranks(arguments: Sequence[object], before: str = LOG_ALL, n_ranks: int = 2) -> list[str]:
+    """Run ``train`` on all, which must end well; return what each printed."""
+    ranks = start_ranks(arguments, before, n_ranks)
     try:
-        outputs = [rank.communicate(timeout=120)[0] for rank in ranks]
+        outputs = [rank.communicate(timeout=600)[0] for rank in ranks]
     finally:
         for rank in ranks:
             rank.kill()
-    assert [rank.returncode for rank in ranks] == [0, 0], "\n".join(outputs)
+    assert [rank.returncode for rank in ranks] == [0] * n_ranks, "\n".join(outputs)
     return outputs

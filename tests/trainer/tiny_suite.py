@@ -43,7 +43,7 @@ COMPARISON = (*SYSTEM, *MODEL, *STAGE_1, *STAGE_3)
 DAT = (*COMPARISON, *STAGE_2)
 
 
-def write_suite(folder: Path) -> Path:
+def write_suite(folder: Path, codec: str = "wav") -> Path:
     """Write a suite with every role; 8 songs of two excerpts to train on, 4 in each half."""
     sets: dict[str, dict[str, Any]] = {
         "pretrain-train": {"n_songs": 8, "corpus": "pre"},
@@ -55,7 +55,7 @@ def write_suite(folder: Path) -> Path:
         "extra-target": {"n_songs": 6, "corpus": "extra", "halves": False},
     }
     for role, options in sets.items():
-        write_set(str(folder / role), name=role, **{**SET, **options})
+        write_set(str(folder / role), name=role, **{**SET, **options, "codec": codec})
     (folder / "suite.json").write_text(json.dumps({role: role for role in sets}))
     return folder
 

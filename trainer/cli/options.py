@@ -27,6 +27,7 @@ from trainer.config import (
     ModelConfig,
     PoolingConfig,
     SnrConfig,
+    StepConfig,
     StudentConfig,
     SystemConfig,
     TagConfig,
@@ -39,6 +40,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 SECTIONS: Final[dict[str, tuple[type, str]]] = {
     "model": (ModelConfig, ""),
     "snr": (SnrConfig, "snr"),
+    "step": (StepConfig, ""),
     "encoder": (EncoderConfig, "encoder"),
     "domain": (DomainConfig, "classifier"),
     "tagger": (TagConfig, ""),
@@ -114,6 +116,8 @@ RANGES: Final[dict[str, click.IntRange | click.FloatRange]] = {
     "workers": click.IntRange(0),
     "threads": click.IntRange(0),
     "shard_cache_gb": _POSITIVE,
+    "rank_timeout_s": _POSITIVE,
+    "accumulate": click.IntRange(1),
 }
 """Legal values by field, or by section and field."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -39,14 +39,18 @@ class Batch:
         tags: (B, n_tags), float32, 1 where the tag is set; None where tags are not read.
         keys: keys of the examples.
         songs: songs of the examples, all different.
-        step: the loader's step that it belongs to.
+        number: of the batch in the run, from 0; what draws of its own are keyed by.
+        step: the optimizer's step that it belongs to, from 0.
+        ends_step: whether it is the last one of its step.
     """
 
     views: tuple[ViewBatch, ...]
     tags: torch.Tensor | None
     keys: tuple[str, ...]
     songs: tuple[str, ...]
+    number: int
     step: int
+    ends_step: bool
 
     @property
     def audio(self) -> torch.Tensor:
@@ -79,18 +83,24 @@ class Batch:
         )
 
 
-def collate(examples: Sequence[ExampleViews], places: Mapping[str, int] | None, step: int) -> Batch:
+def collate(
+    examples: Sequence[ExampleViews],
+    places: Mapping[str, int] | None,
+    number: int,
+    accumulate: int = 1,
+) -> Batch:
     """Stack examples into a batch.
 
     Args:
         examples: the examples, all with the same number of views and samples.
         places: column of each tag; None leaves the tags unread.
-        step: the loader's step.
+        number: of the batch in the run.
+        accumulate: batches of one step of the optimizer.
     """
     views = []
-    for number in range(len(examples[0].waveforms)):
-        audio = np.stack([example.waveforms[number] for example in examples])[:, None, :]
-        noisy = [example.noisy[number] for example in examples]
+    for place in range(len(examples[0].waveforms)):
+        audio = np.stack([example.waveforms[place] for example in examples])[:, None, :]
+        noisy = [example.noisy[place] for example in examples]
         snrs = [
             math.nan if not loud or example.snr_db is None else example.snr_db
             for example, loud in zip(examples, noisy, strict=True)
@@ -107,8 +117,20 @@ def collate(examples: Sequence[ExampleViews], places: Mapping[str, int] | None, 
         tags=None if places is None else _multi_hot(examples, places),
         keys=tuple(example.ref.key for example in examples),
         songs=tuple(example.ref.song for example in examples),
-        step=step,
+        number=number,
+        step=number // accumulate,
+        ends_step=number % accumulate == accumulate - 1,
     )
+
+
+def by_step(batches: Iterable[Batch]) -> Iterator[list[Batch]]:
+    """Group batches into steps of the optimizer."""
+    step = list[Batch]()
+    for batch in batches:
+        step.append(batch)
+        if batch.ends_step:
+            yield step
+            step = []
 
 
 def _multi_hot(examples: Sequence[ExampleViews], places: Mapping[str, int]) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """Ready batches for a stage, from worker processes, resumable at any step.
 
-What a step holds depends on (parts, seed, batch size, crop, window, rank, ranks) and on nothing
-else: not on the number of workers, and not on where the run was begun or resumed.
+What a step holds depends on (parts, seed, batch size, batches a step, crop, window, rank, ranks)
+and on nothing else: not on the number of workers, and not on where the run was begun or resumed.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ class LoaderConfig:
         snr_over: ``clip``: the SNR drawn is that of the whole clip, as stored; ``crop``: the mix
             is levelled so that the crop itself has it.
         snr_draw: ``integer`` draws whole dB, ``stored`` the set's own rungs.
+        accumulate: batches of one step of the optimizer; no two examples of a step share a song.
         window: examples that are shuffled together; smaller reads more locally.
         n_workers: decoding processes; 0 decodes in the process that trains.
         prefetch: batches that each worker keeps ready.
@@ -56,6 +57,7 @@ class LoaderConfig:
     seed: int = 0
     snr_over: SnrOver = "clip"
     snr_draw: SnrDraw = "integer"
+    accumulate: int = 1
     window: int = 4096
     n_workers: int = 0
     prefetch: int = 2
@@ -78,7 +80,7 @@ class LoaderState:
 
 
 class Loader:
-    """An endless sequence of batches over some parts; step n is always the same batch.
+    """An endless sequence of batches over some parts; step n is always the same batches.
 
     Args:
         parts: what is read, concatenated; the same number of views and the same tags in each.
@@ -87,7 +89,7 @@ class Loader:
         world_size: how many train together.
 
     Raises:
-        UsageError: parts that do not fit together, or too few examples for one batch per rank.
+        UsageError: parts that do not fit together, or too few examples for one step per rank.
     """
 
     def __init__(
@@ -109,6 +111,7 @@ class Loader:
             rank=rank,
             world_size=world_size,
             window=config.window,
+            accumulate=config.accumulate,
         )
         vocabulary = parts[0].vocabulary
         self._source = Source(
@@ -130,8 +133,8 @@ class Loader:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches of one pass over the examples, the same for every pass and rank."""
-        return self._plan.batches_per_pass
+        """Steps of one pass over the examples, the same for every pass and rank."""
+        return self._plan.steps_per_pass
 
     @property
     def left_over(self) -> LeftOver:
@@ -147,7 +150,7 @@ class Loader:
 
         Args:
             first_step: from 0; steps before it are not decoded.
-            n_steps: how many; passes follow each other without end.
+            n_steps: how many, ``accumulate`` batches each; passes follow each other without end.
             snr: SNR range, or a function of the step that returns one; None is -10 to 10 dB.
 
         Raises:
@@ -164,11 +167,11 @@ class Loader:
         return self._checked(stream, first_step, n_steps)
 
     def epoch(
-        self, epoch: int, *, start_batch: int = 0, snr: SnrRange | SnrAt | None = None
+        self, epoch: int, *, start_step: int = 0, snr: SnrRange | SnrAt | None = None
     ) -> Iterator[Batch]:
-        """Return the batches of one pass from ``start_batch`` on; see ``batches``."""
-        first = epoch * self.steps_per_epoch + start_batch
-        return self.batches(first, self.steps_per_epoch - start_batch, snr=snr)
+        """Return the batches of one pass from ``start_step`` on; see ``batches``."""
+        first = epoch * self.steps_per_epoch + start_step
+        return self.batches(first, self.steps_per_epoch - start_step, snr=snr)
 
     def check_snr(self, snr: SnrRange) -> None:
         """Check that every SNR of a range can be heard, before a run begins.
@@ -209,6 +212,8 @@ class Loader:
             "window": self.config.window,
             "world_size": self._plan.world_size,
         }
+        if self.config.accumulate > 1:
+            deciding["accumulate"] = self.config.accumulate
         digest = hashlib.sha256(canonical_json(deciding).encode())
         for part in self._source.parts:
             reading = asdict(part.reading) | {"views": [v.value for v in part.reading.views]}
@@ -219,22 +224,40 @@ class Loader:
         return digest.hexdigest()
 
     def _checked(self, stream: BatchStream, first_step: int, n_steps: int) -> Iterator[Batch]:
-        expected = first_step
+        first, n_batches = (n * self.config.accumulate for n in (first_step, n_steps))
+        expected = first
         for item in serve(stream, self.config):
             if isinstance(item, Failure):
                 raise item.error()
-            if item.step != expected:
-                raise ManifestError(f"{self.name}: expected step {expected}, got {item.step}")
+            if item.number != expected:
+                raise ManifestError(f"{self.name}: expected batch {expected}, got {item.number}")
             expected += 1
             yield item
-        if expected != first_step + n_steps:
+        if expected != first + n_batches:
             raise ManifestError(
-                f"{self.name}: expected {n_steps} batches, got {expected - first_step}"
+                f"{self.name}: expected {n_batches} batches, got {expected - first}"
             )
 
 
-def serve(stream: IterableDataset[Any], config: LoaderConfig) -> DataLoader[Any]:
-    """Return a DataLoader over a stream that makes whole batches itself."""
+def serve(stream: IterableDataset[Any], config: LoaderConfig) -> Iterator[Any]:
+    """Return the items of a stream that makes whole batches itself.
+
+    Raises:
+        ManifestError: a decoding process ended before its work was done.
+    """
+    try:
+        yield from _data_loader(stream, config)
+    except RuntimeError as error:
+        if "DataLoader worker (pid" not in str(error):
+            raise
+        raise ManifestError(
+            f"loader: expected all {config.n_workers} decoding processes (--workers) to the end, "
+            f"lost one: {str(error).splitlines()[0]}; where memory is short, use fewer; then run "
+            "the same command again to go on"
+        ) from error
+
+
+def _data_loader(stream: IterableDataset[Any], config: LoaderConfig) -> DataLoader[Any]:
     if config.n_workers == 0:
         return DataLoader(stream, batch_size=None, pin_memory=config.pin_memory)
     context = multiprocessing.get_context(config.worker_start)

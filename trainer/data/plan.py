@@ -1,9 +1,12 @@
 """The batches of a loader: which examples, in which order, at every step of a run.
 
-A pass goes once over the examples; step n is batch n % k of pass n // k, k being the same for
-every pass and rank. So the content of a step is a pure function of the step: any process can
-make it, a resumed run starts at its step without decoding those before, and a half that is
-shorter than the other simply begins its next pass.
+A pass goes once over the examples; step n of the optimizer is step n % k of pass n // k, k being
+the same for every pass and rank. So the content of a step is a pure function of the step: any
+process can make it, a resumed run starts at its step without decoding those before, and a half that
+is shorter than the other simply begins its next pass.
+
+With gradient accumulation a step is cut into N batches: its examples, and that all of their songs
+differ, are those of one batch N times as large.
 """
 
 from __future__ import annotations
@@ -46,9 +49,14 @@ class BatchPlan:
         rank: this process, from 0.
         world_size: number of processes.
         window: examples that are shuffled together, see ``trainer.data.order``.
+        accumulate: batches of one step of the optimizer.
+
+    Attributes:
+        steps_per_pass: steps of the optimizer in one pass, the same for every pass and rank.
+        left_over: examples that a pass does not use.
 
     Raises:
-        UsageError: too few examples or songs for one batch on every rank, with the numbers that
+        UsageError: too few examples or songs for one step on every rank, with the numbers that
             would work.
     """
 
@@ -62,63 +70,76 @@ class BatchPlan:
         rank: int = 0,
         world_size: int = 1,
         window: int = 4096,
+        accumulate: int = 1,
     ) -> None:
-        if batch_size < 1 or window < 1 or not 0 <= rank < world_size:
+        if min(batch_size, window, accumulate) < 1 or not 0 <= rank < world_size:
             raise UsageError(
-                f"{name}: expected a batch size and a window of at least 1 and a rank below the "
-                f"number of ranks, got {batch_size}, {window}, {rank} of {world_size}"
+                f"{name}: expected a batch size, a window and batches a step of at least 1 and a "
+                f"rank below the number of ranks, got {batch_size}, {window}, {accumulate}, "
+                f"{rank} of {world_size}"
             )
-        self.batch_size, self.seed, self.rank = batch_size, seed, rank
+        self.batch_size, self.accumulate, self.seed, self.rank = batch_size, accumulate, seed, rank
         self.world_size, self.window = world_size, window
         self._songs = [ref.song for ref in refs]
         self._shards = by_shard(refs)
         self._pass: tuple[int, list[list[int]]] | None = None
         ranges, by_ranks = rank_ranges(len(refs), world_size)
         counts = list(Counter(self._songs).values())
-        self.batches_per_pass = full_batches(counts, len(ranges[0]), batch_size)
-        if not self.batches_per_pass:
-            raise UsageError(_too_few(name, len(refs), counts, batch_size, world_size))
-        used = self.batches_per_pass * batch_size * world_size
+        step_size = batch_size * accumulate
+        self.steps_per_pass = full_batches(counts, len(ranges[0]), step_size)
+        if not self.steps_per_pass:
+            raise UsageError(_too_few(name, counts, batch_size, accumulate, world_size))
+        used = self.steps_per_pass * step_size * world_size
         self.left_over = LeftOver(by_ranks, len(refs) - by_ranks - used)
+        shape = f"{batch_size} × {world_size}" + (f" × {accumulate}" if accumulate > 1 else "")
         logger.info(
-            "%s: %d examples, %d steps a pass of %d × %d; left over each pass: %d by the ranks, "
-            "%d in batches that would not be full",
-            *(name, len(refs), self.batches_per_pass, batch_size, world_size),
-            *(by_ranks, self.left_over.by_batches),
+            "%s: %d examples, %d steps a pass of %s; left over each pass: %d by the ranks, "
+            "%d in %s that would not be full",
+            *(name, len(refs), self.steps_per_pass, shape, by_ranks, self.left_over.by_batches),
+            "steps" if accumulate > 1 else "batches",
         )
 
-    def batch(self, step: int) -> tuple[int, list[int]]:
-        """Return the number of the pass and the examples of a step, in order."""
-        pass_number, place = divmod(step, self.batches_per_pass)
+    def batch(self, number: int) -> tuple[int, list[int]]:
+        """Return the pass and the examples of a batch, in order.
+
+        Args:
+            number: of the batch in the run, ``accumulate`` of them a step.
+        """
+        step, part = divmod(number, self.accumulate)
+        pass_number, place = divmod(step, self.steps_per_pass)
         if self._pass is None or self._pass[0] != pass_number:
             orders = rank_orders(self._shards, self.world_size, self.window, self.seed, pass_number)
-            batches = song_batches(orders, self._songs, self.batch_size, self.batches_per_pass)
-            self._pass = pass_number, batches[self.rank]
-        return pass_number, self._pass[1][place]
+            size = self.batch_size * self.accumulate
+            steps = song_batches(orders, self._songs, size, self.steps_per_pass)
+            self._pass = pass_number, steps[self.rank]
+        first = part * self.batch_size
+        return pass_number, self._pass[1][place][first : first + self.batch_size]
 
 
 def _too_few(
-    name: str, n_examples: int, counts: Sequence[int], batch_size: int, world_size: int
+    name: str, counts: Sequence[int], batch_size: int, accumulate: int, world_size: int
 ) -> str:
-    n_songs = len(counts)
-    largest = next(
-        (b for b in range(batch_size, 0, -1) if full_batches(counts, n_examples // world_size, b)),
-        0,
-    )
-    ranks = next(
-        (w for w in range(world_size, 0, -1) if full_batches(counts, n_examples // w, batch_size)),
-        0,
-    )
+    n_examples, n_songs = sum(counts), len(counts)
+
+    def serves(batch: int, parts: int, ranks: int) -> bool:
+        return full_batches(counts, n_examples // ranks, batch * parts) > 0
+
+    batches = [b for b in range(1, batch_size) if serves(b, accumulate, world_size)]
+    parts = [n for n in range(1, accumulate) if serves(batch_size, n, world_size)]
+    ranks = [w for w in range(1, world_size) if serves(batch_size, accumulate, w)]
     ways = []
-    if largest:
-        ways.append(f"a batch size of {largest} or less{_on(world_size)}")
-    if ranks and ranks < world_size:
-        where = f"{_on(ranks)} or fewer" if ranks > 1 else " in one process"
+    if batches:
+        ways.append(f"a batch size of {batches[-1]} or less{_on(world_size)}")
+    if parts:
+        ways.append(f"--accumulate {parts[-1]}{' or less' if parts[-1] > 1 else ''}")
+    if ranks:
+        where = f"{_on(ranks[-1])} or fewer" if ranks[-1] > 1 else " in one process"
         ways.append(f"batch size {batch_size}{where}")
+    what = f"batch of {batch_size}" if accumulate == 1 else f"step of {accumulate} × {batch_size}"
     return (
-        f"{name}: expected at least {batch_size * world_size} examples for one batch of "
-        f"{batch_size} different songs{_on(world_size)}, got {n_examples} examples of {n_songs} "
-        f"songs; {' or '.join(ways) or 'a larger set'} would work"
+        f"{name}: expected at least {batch_size * accumulate * world_size} examples for one {what} "
+        f"different songs{_on(world_size)}, got {n_examples} examples of {n_songs} songs; "
+        f"{' or '.join(ways) or 'a larger set'} would work"
     )
 
 

@@ -71,8 +71,8 @@ class Source:
 class BatchStream(IterableDataset[Any]):
     """The batches of steps ``first_step`` to ``first_step + n_steps``, shared among workers.
 
-    Worker w of W makes steps w, w + W, ...: what a step holds does not depend on W, and the
-    DataLoader, which asks the workers in turn, hands the steps out in order.
+    Worker w of W makes batches w, w + W, ...: what a batch holds does not depend on W, and the
+    DataLoader, which asks the workers in turn, hands the batches out in order.
 
     Args:
         source: what the batches are made of.
@@ -88,23 +88,27 @@ class BatchStream(IterableDataset[Any]):
     def __iter__(self) -> Iterator[Batch | Failure]:
         """Yield batches; in a worker process an error becomes a ``Failure`` and ends the stream."""
         worker = get_worker_info()
-        number, n_workers = (worker.id, worker.num_workers) if worker else (0, 1)
-        steps = range(self.first_step + number, self.first_step + self.n_steps, n_workers)
+        own, n_workers = (worker.id, worker.num_workers) if worker else (0, 1)
+        a_step = self.source.plan.accumulate
+        first, last = self.first_step * a_step, (self.first_step + self.n_steps) * a_step
         try:
             with ShardReader(self.source.cache) as reader:
-                yield from _pipeline(self.source, steps, self.snr_at, reader)
+                numbers = range(first + own, last, n_workers)
+                yield from _pipeline(self.source, numbers, self.snr_at, reader)
         except ManifestError as error:
             if worker is None:
                 raise
             yield Failure(str(error), isinstance(error, UsageError))
 
 
-def _pipeline(source: Source, steps: range, snr_at: SnrAt, reader: ShardReader) -> Iterator[Batch]:
+def _pipeline(
+    source: Source, numbers: range, snr_at: SnrAt, reader: ShardReader
+) -> Iterator[Batch]:
     batch_size = source.plan.batch_size
-    numbers = iter(steps)
+    coming = iter(numbers)
 
     def draws() -> Iterator[ExampleDraw]:
-        return itertools.chain.from_iterable(_draws(source, step, snr_at) for step in steps)
+        return itertools.chain.from_iterable(_draws(source, number, snr_at) for number in numbers)
 
     def read(group: list[ExampleDraw]) -> list[tuple[ExampleDraw, Members]]:
         if len(group) == 1:
@@ -116,7 +120,7 @@ def _pipeline(source: Source, steps: range, snr_at: SnrAt, reader: ShardReader) 
         return cut_views(*item, source.crop_samples, source.snr_over)
 
     def batch(examples: list[ExampleViews]) -> Batch:
-        return collate(examples, source.places, next(numbers))
+        return collate(examples, source.places, next(coming), source.plan.accumulate)
 
     # One example at a time from disk keeps memory small; a whole batch at a time from an object
     # store hides its latency.
@@ -132,21 +136,21 @@ def _pipeline(source: Source, steps: range, snr_at: SnrAt, reader: ShardReader) 
     return iter(pipeline)
 
 
-def _draws(source: Source, step: int, snr_at: SnrAt) -> list[ExampleDraw]:
-    pass_number, examples = source.plan.batch(step)
-    snr = snr_at(step)
+def _draws(source: Source, number: int, snr_at: SnrAt) -> list[ExampleDraw]:
+    pass_number, examples = source.plan.batch(number)
+    snr = snr_at(number // source.plan.accumulate)
     values = [part.snr_values(snr, source.snr_draw) for part in source.parts]
     drawn = []
     for example in examples:
-        number, ref = _locate(source.parts, example)
+        place, ref = _locate(source.parts, example)
         drawn.append(
             draw_example(
-                source.parts[number],
+                source.parts[place],
                 ref,
                 seed=source.plan.seed,
                 pass_number=pass_number,
                 crop_samples=source.crop_samples,
-                snr_values=values[number],
+                snr_values=values[place],
                 snr_over=source.snr_over,
             )
         )

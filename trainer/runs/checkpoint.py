@@ -1,7 +1,7 @@
 """Checkpoints: tensors as safetensors, the rest as JSON, complete or not there.
 
 A checkpoint is a folder: ``weights.safetensors`` (modules), ``optimizer.safetensors``,
-``random.safetensors`` (generators) and ``state.json`` with progress and the SHA-256 of the others.
+``random.safetensors`` (generators) and ``state.json`` with progress and the SHA-256 of all four.
 It is written beside its place and renamed; the one before stays until the new one is complete.
 ``torch.load`` is never called: a pickle runs code.
 """
@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.optim import Optimizer
 
-from manifests.canonical import canonical_json
+from manifests.canonical import canonical_json, sha256_text
 from manifests.errors import ManifestError
 from manifests.records import parse_json
 from trainer.runs.optimizer_state import Tensors, optimizer_record
@@ -32,6 +32,9 @@ WEIGHTS: Final = "weights.safetensors"
 OPTIMIZER: Final = "optimizer.safetensors"
 RANDOM: Final = "random.safetensors"
 STATE: Final = "state.json"
+OWN: Final = "sha256"
+"""What the record says of itself: the hash of the rest of it. Older checkpoints say nothing."""
+
 FORMAT: Final = "robust-tagger checkpoint 1"
 
 
@@ -99,6 +102,7 @@ def save_checkpoint(folder: Path, state: TrainingState, progress: Mapping[str, A
             "optimizers": optimizers,
             "progress": dict(progress),
         }
+        record[OWN] = sha256_text(_json(record, folder))
         (partial / STATE).write_text(_json(record, folder))
         _sync(partial / STATE)
         _sync(partial)
@@ -119,11 +123,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     path = folder / STATE
     if not path.is_file():
         raise ManifestError(f"{asked}: expected a checkpoint with {STATE}, found none")
-    record = parse_json(path.read_bytes(), str(path))
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
-        raise ManifestError(f"{path}: expected the format {FORMAT!r}; train it again")
-    if not all(isinstance(record.get(k), dict) for k in ("files", "optimizers", "progress")):
-        raise ManifestError(f"{path}: expected objects files, optimizers and progress")
+    record = _read_record(path)
     hashes = record["files"]
     return Checkpoint(
         path=folder,
@@ -135,6 +135,32 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         optimizers=record["optimizers"],
         progress=record["progress"],
     )
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    try:
+        record = parse_json(path.read_bytes(), str(path))
+    except ManifestError as error:
+        raise ManifestError(f"{error}; {_remedy(path.parent)}") from error
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise ManifestError(f"{path}: expected the format {FORMAT!r}; {_remedy(path.parent)}")
+    if not all(isinstance(record.get(k), dict) for k in ("files", "optimizers", "progress")):
+        raise ManifestError(
+            f"{path}: expected objects files, optimizers and progress; {_remedy(path.parent)}"
+        )
+    said = record.pop(OWN, None)
+    if said is not None and said != sha256_text(canonical_json(record)):
+        raise ManifestError(
+            f"{path}: expected the values that were written, got others; {_remedy(path.parent)}"
+        )
+    return record
+
+
+def _remedy(folder: Path) -> str:
+    """Return what to do about a damaged checkpoint."""
+    if folder.parent.name == "checkpoints":
+        return f"remove {folder.parent} and run the same command again: that stage begins anew"
+    return "copy it again"
 
 
 def _complete(folder: Path) -> Path:
@@ -207,12 +233,14 @@ def _read_tensors(path: Path, digest: object) -> Tensors:
         found = hashlib.sha256(path.read_bytes()).hexdigest()
         if found != digest:
             raise ManifestError(
-                f"{path}: expected SHA-256 {str(digest)[:12]}…, got {found[:12]}…; it was changed "
-                "after it was written"
+                f"{path}: expected SHA-256 {str(digest)[:12]}…, got {found[:12]}…: it was changed "
+                f"after it was written; {_remedy(path.parent)}"
             )
         return dict(load_file(path))
     except (OSError, SafetensorError) as error:
-        raise ManifestError(f"{path}: expected a safetensors file: {error}") from error
+        raise ManifestError(
+            f"{path}: expected a safetensors file: {error}; {_remedy(path.parent)}"
+        ) from error
 
 
 def _json(record: Mapping[str, Any], folder: Path) -> str:

@@ -20,8 +20,8 @@ from torch import distributed, nn
 
 from manifests.errors import ManifestError, UsageError
 
-TIMEOUT_S: Final = 1_800.0
-"""How long a rank waits for the others before it gives up with an error."""
+TIMEOUT_S: Final = 600.0
+"""How long a rank waits for the others in any exchange before it gives up with an error."""
 
 
 @dataclass(frozen=True)
@@ -33,33 +33,36 @@ class World:
         size: number of processes.
         local_rank: this process among those of its machine.
         control: group on the CPU for counts and barriers; None in a world of one.
+        timeout_s: how long this process waits for the others in any exchange.
     """
 
     rank: int = 0
     size: int = 1
     local_rank: int = 0
     control: Any = None
+    timeout_s: float = TIMEOUT_S
 
     @property
     def is_main(self) -> bool:
         """Whether this process writes the files of the run."""
         return self.rank == 0
 
-    def barrier(self, timeout_s: float = TIMEOUT_S) -> None:
+    def barrier(self) -> None:
         """Wait until every rank is here.
 
         Raises:
-            ManifestError: a rank did not come in time; the message names it.
+            ManifestError: a rank did not come in time; the first rank's message names it.
         """
         if self.size == 1:
             return
         try:
             distributed.monitored_barrier(
-                self.control, timeout=timedelta(seconds=timeout_s), wait_all_ranks=True
+                self.control, timeout=timedelta(seconds=self.timeout_s), wait_all_ranks=True
             )
         except RuntimeError as error:
             raise ManifestError(
-                f"rank {self.rank}: expected all {self.size} ranks within {timeout_s:g} s: {error}"
+                f"rank {self.rank}: expected all {self.size} ranks within {self.timeout_s:g} s: "
+                f"{error}"
             ) from error
 
     def gather_counts(self, count: int) -> list[int]:
@@ -123,7 +126,8 @@ def joined_world(device: torch.device, *, timeout_s: float = TIMEOUT_S) -> Itera
         torch.cuda.set_device(device)
     distributed.init_process_group(backend, timeout=timeout, rank=rank, world_size=size)
     try:
-        yield World(rank, size, local_rank, distributed.new_group(backend="gloo", timeout=timeout))
+        control = distributed.new_group(backend="gloo", timeout=timeout)
+        yield World(rank, size, local_rank, control, timeout_s)
     finally:
         distributed.destroy_process_group()
 
