@@ -20,7 +20,6 @@ from trainer.config import StepConfig, TrainConfig
 from trainer.grid import encoder_path
 from trainer.grid_cells import Cell
 from trainer.level import scale_to_rms
-from trainer.runs.folder import read_config
 from trainer.runs.metrics_log import read_records
 
 SPLIT = ("--batch-size", "2", "--encoder-batch-size", "2", "--accumulate", "2")
