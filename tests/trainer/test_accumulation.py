@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from tiny_interrupt import KilledError, interrupt
-from tiny_suite import COMPARISON, DAT, assert_same_weights, run, run_well, values, weights
+from tiny_suite import COMPARISON, DAT, TIMES, assert_same_weights, run, run_well, values, weights
 from torch import nn
 from torch.nn import functional as F
 from torch.optim import Adam
@@ -100,7 +100,7 @@ def test_a_run_is_that_of_the_large_batch(
         assert [r["step"] for r in trained] == [r["step"] for r in expected] and len(trained) > 3
         for ours, theirs in zip(trained, expected, strict=True):
             assert ours.keys() == theirs.keys()
-            for name in ours.keys() - {"train/examples_per_s", "stage"}:
+            for name in ours.keys() - {*TIMES, "stage"}:
                 assert ours[name] == pytest.approx(theirs[name], abs=1e-6), (stage, name)
         found = weights(split / "checkpoints/last")
         for name, value in weights(large / "checkpoints/last").items():

@@ -11,14 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tiny_interrupt import KilledError, interrupt
-from tiny_suite import COMPARISON, DAT, assert_same_weights, run, run_well, start
+from tiny_suite import COMPARISON, DAT, TIMES, assert_same_weights, run, run_well, start
 
 from trainer import keeper
 from trainer.keeper import Keeper
 from trainer.runs.checkpoint import load_checkpoint
 from trainer.runs.metrics_log import read_records
 
-TIMES = ("train/examples_per_s",)
 SAVE_OFTEN = "import trainer.keeper as k; k.SAVE_EVERY_S, k.LOG_EVERY = 0.0, 1"
 KILL_9 = f"""{SAVE_OFTEN}
 import os

@@ -16,6 +16,7 @@ from tiny_suite import (
     SAMPLES,
     STAGE_1,
     SYSTEM,
+    TIMES,
     assert_same_weights,
     run,
     run_well,
@@ -27,7 +28,7 @@ from trainer.runs.checkpoint import load_checkpoint
 from trainer.runs.folder import read_config
 from trainer.runs.metrics_log import read_records
 
-PLAIN = {"train/loss", "train/lr", "train/examples_per_s"}
+PLAIN = {"train/loss", "train/lr", *TIMES}
 SNRS = {"train/snr_low_db", "train/snr_high_db"}
 AUCS = {f"valid/auc_{name}" for name in ("clean", "snr_10", "snr_0", "snr_-10", "mean")}
 METHODS = {

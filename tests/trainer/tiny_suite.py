@@ -19,6 +19,9 @@ from torch import Tensor
 from trainer.cli import train as command
 from trainer.runs.metrics_log import read_records
 
+TIMES = ("train/examples_per_s", "train/seconds", "train/memory_mb")
+"""Figures of a log that differ between two runs of the same bits."""
+
 SAMPLES = 66_150
 """Three seconds: a crop has 7,101 places to be cut from."""
 
