@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -162,6 +163,20 @@ def load_set(url: str) -> ShardSet:
         if match is None or int(match[1]) != number:
             raise ManifestError(f"{path}: shard {number}: illegal file name {shard.file!r}")
     return ShardSet(url, index)
+
+
+def shared_set(url: str) -> ShardSet:
+    """Load a set once in a process, for as long as its index does not change.
+
+    An index lists all shards and each shard is a task: read anew in every task it would cost the
+    square of their number. Raises ManifestError as ``load_set`` does.
+    """
+    return _kept_set(url, store.change_stamp(store.join(url, INDEX)))
+
+
+@functools.lru_cache(maxsize=1)
+def _kept_set(url: str, _stamp: tuple[str, str]) -> ShardSet:
+    return load_set(url)
 
 
 def load_suite(url: str) -> dict[str, str]:

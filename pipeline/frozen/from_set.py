@@ -10,7 +10,7 @@ from manifests.errors import ManifestError
 from manifests.example import Example, decode_members
 from manifests.keys import member_names
 from manifests.shard import iter_examples
-from manifests.shardset import ShardSet, load_set
+from manifests.shardset import ShardSet, shared_set
 from pipeline.frozen.rows import (
     MUSIC,
     NOISE,
@@ -125,7 +125,7 @@ def freeze_shard(url: str, number: int) -> FrozenShard:
     Raises:
         ManifestError: the shard is not what its sidecar says.
     """
-    shard_set = load_set(url)
+    shard_set = shared_set(url)
     info = shard_set.index.shards[number]
     records = {entry.key: entry.record for entry in shard_set.sidecar(number).examples}
     members = set_members(shard_set)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from dataclasses import dataclass
 from tarfile import BLOCKSIZE
@@ -12,7 +11,7 @@ from manifests.errors import ManifestError
 from manifests.example import encode_sidecar
 from manifests.keys import SHARD_PATTERN, SIDECAR, check_file_name, member_names, sidecar_name
 from manifests.shard import ShardEntry, iter_examples
-from manifests.shardset import INDEX, ShardSet, load_set
+from manifests.shardset import INDEX, ShardSet, load_set, shared_set
 from pipeline.audit import audit_example
 from pipeline.engine import run_tasks
 from pipeline.finish import CHECKSUMS, FILES
@@ -114,7 +113,7 @@ def verify_shard(url: str, number: int, files_only: bool) -> tuple[list[str], in
         Problems, and the number of examples that were decoded.
     """
     try:
-        shard_set = _index_of(url, store.change_stamp(store.join(url, INDEX)))
+        shard_set = shared_set(url)
     except ManifestError as error:
         return [str(error)], 0
     info = shard_set.index.shards[number]
@@ -145,12 +144,6 @@ def verify_shard(url: str, number: int, files_only: bool) -> tuple[list[str], in
             + (f"; missing {', '.join(missing[:3])}" if missing else "")
         )
     return problems, len(keys)
-
-
-@functools.lru_cache(maxsize=1)
-def _index_of(url: str, _stamp: tuple[str, str]) -> ShardSet:
-    """Return a set's index, read once a worker: it lists every shard, and each shard is a task."""
-    return load_set(url)
 
 
 def _check_example(
