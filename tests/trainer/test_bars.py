@@ -26,16 +26,18 @@ from trainer.runs.folder import RunFolder
 
 @pytest.fixture(autouse=True)
 def at_0db(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The made-up set has 0 dB, which the bars ask for, instead of 10 dB."""
-    monkeypatch.setitem(SNRS_DB, "noisy.snr_10", 0.0)
+    """The made-up set has 0 dB, which the bars ask for."""
+    monkeypatch.setitem(SNRS_DB, "noisy.snr_0", 0.0)
 
 
 def scored(folder: Path, skill: float, *, blind_to_noise: bool = False) -> Scored:
     clips = scores_of(skill=skill, n_clips=120)
+    clips.scores["noisy.snr_0"] = clips.scores.pop("noisy.snr_10")
+    clips.embeddings["noisy.snr_0"] = clips.embeddings.pop("noisy.snr_10")
     if blind_to_noise:
         rng = np.random.default_rng(0)
         clips.scores["noisy.snr_-10"] = rng.random(clips.labels.shape)
-        clips.scores["noisy.snr_10"] = 0.9 * clips.scores["noisy.snr_10"] + 0.1 * rng.random(
+        clips.scores["noisy.snr_0"] = 0.9 * clips.scores["noisy.snr_0"] + 0.1 * rng.random(
             clips.labels.shape
         )
     return load_scores([write_scores(str(folder), clips)])[0]

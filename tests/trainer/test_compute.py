@@ -57,7 +57,6 @@ def test_threads_are_set(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("[gloo/transport/tcp/pair.cc:534] Connection closed by peer [::1]:1", True),
         ("NCCL error: remote process exited", True),
-        ("Timed out waiting for recv", True),
         ("shape mismatch", False),
         ("", False),
     ],
@@ -69,6 +68,14 @@ def test_a_lost_rank_is_named(monkeypatch: pytest.MonkeyPatch, text: str, ours: 
     with pytest.raises(expected) as error, open_compute(CPU):
         raise RuntimeError(text)
     assert ("expected all 2 processes to the end of the run, lost one" in str(error.value)) == ours
+
+
+def test_a_late_rank_is_told_from_a_lost_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compute, "environment", lambda: (0, 2, 0))
+    monkeypatch.setattr(compute, "joined_world", alone)
+    message = r"expected an answer of all 2 processes within 600 s \(--rank-timeout-s\)"
+    with pytest.raises(ManifestError, match=message), open_compute(CPU):
+        raise RuntimeError("Timed out waiting for recv")
 
 
 class alone:  # noqa: N801

@@ -182,29 +182,6 @@ def test_score_files_hold_perturbations(tmp_path: Path) -> None:
     assert list(sample.embeddings) == ["clean", *SNRS_DB], "the map is of clean and noisy clips"
 
 
-def test_files_from_before_there_were_perturbations_still_load(tmp_path: Path) -> None:
-    url = write_scores(str(tmp_path))
-    now, _ = load_score_file(url)
-    record = json.loads(Path(url).read_text())
-    for place, names in (
-        ("figures", ("changes", "perturbed")),
-        ("run", ("backbone", "chunk_samples", "aggregate")),
-    ):
-        for name in names:
-            del record[place][name]
-    Path(url).write_text(canonical_json(record))
-    before, table = load_score_file(url)
-    assert before == replace(now, figures=replace(now.figures, changes=(), perturbed=()))
-    assert len(table.keys) == 60
-    Path(url).write_text(json.dumps(record))
-    with pytest.raises(ManifestError, match="expected canonical JSON"):
-        load_score_file(url)
-    record["figures"]["changes"] = []
-    Path(url).write_text(canonical_json(record))
-    with pytest.raises(ManifestError, match=r"missing \['perturbed'\]"):
-        load_score_file(url)
-
-
 def rename(record: dict[str, Any], member: str) -> None:
     record["figures"]["members"][3]["member"] = member
     record["figures"]["perturbed"][0]["member"] = member

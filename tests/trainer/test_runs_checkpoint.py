@@ -200,6 +200,7 @@ def test_no_pickle_is_ever_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     import hashlib
 
     record["files"][WEIGHTS] = hashlib.sha256(hostile).hexdigest()
+    del record["sha256"]
     (tmp_path / "c" / STATE).write_text(json.dumps(record))
     with pytest.raises(ManifestError, match="expected a safetensors file"):
         load_checkpoint(tmp_path / "c")
