@@ -50,6 +50,10 @@ _STYLE: Final[Any] = {
 }
 _DODGE_DB: Final = 0.35
 """Distance between the markers of two runs at one SNR, so that intervals do not overlap."""
+_SPREAD_DB: Final = 2.4
+"""Most that the markers of all runs at one SNR take together."""
+_LEGEND_IN: Final = (0.6, 0.085)
+"""Width of an entry of the legend without its name, and of a letter, inches."""
 _CLEAN_GAP_DB: Final = 7.0
 """Clean has no SNR: it stands this far right of the highest one, behind a gap."""
 
@@ -119,11 +123,12 @@ def _score_panel(axes: Any, comparison: Comparison, name: str, metric: str) -> N
     snrs_db = sorted({snr for e in entries if (snr := _snr_db(e)) is not None})
     clean_at = snrs_db[-1] + _CLEAN_GAP_DB
     middle = (len(comparison.rows) - 1) / 2
+    step_db = min(_DODGE_DB, _SPREAD_DB / max(2 * middle, 1))
     for number, row in enumerate(comparison.rows):
         own = [e for e in entries if e.row == row]
         noisy = sorted(((s, e) for e in own if (s := _snr_db(e)) is not None), key=lambda p: p[0])
         clean = [(clean_at, e) for e in own if e.column == CLEAN]
-        dodge = (number - middle) * _DODGE_DB
+        dodge = (number - middle) * step_db
         marks = look(number) | {"capsize": 2.5, "elinewidth": 1.2}
         for points, line in ((noisy, "-"), (clean, "none")):
             if points:
@@ -174,9 +179,10 @@ def legend_below(canvas: Canvas, axes: Any) -> None:
     # The first of a name is the one with a line; the point of clean comes after it.
     unique = dict(zip(reversed(labels), reversed(handles), strict=True))
     unique = dict(reversed(unique.items()))
+    entry_in = _LEGEND_IN[0] + _LEGEND_IN[1] * max(map(len, unique))
     canvas.legend(
         list(unique.values()),
         list(unique),
         loc="outside lower center",
-        ncols=min(4, len(unique)),
+        ncols=max(1, min(4, len(unique), int(canvas.get_figwidth() / entry_in))),
     )
