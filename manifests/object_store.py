@@ -44,3 +44,17 @@ def limit_tries(file_system: Any, scheme: str) -> None:
     """Set how often s3fs itself repeats; it takes no argument for that."""
     if scheme in S3_SCHEMES:
         file_system.retries = BODY_TRIES
+
+
+def before_upload(file_system: Any, scheme: str) -> None:
+    """Let an upload to S3 begin at once instead of asking for leave to.
+
+    botocore announces every body by ``Expect: 100-continue``, and aiohttp waits for the answer
+    without a time-out (3.14): a server that accepts connections and is silent would be waited for
+    for ever.
+    """
+    if scheme in S3_SCHEMES:
+        from botocore.handlers import add_expect_header
+
+        events = file_system.connect().meta.events
+        events.unregister("before-call.s3", add_expect_header)

@@ -22,7 +22,7 @@ import fsspec
 import fsspec.implementations.local
 
 from manifests.errors import ManifestError, UsageError
-from manifests.object_store import client_options, limit_tries
+from manifests.object_store import before_upload, client_options, limit_tries
 
 PARTIAL: Final = ".partial"
 REFUSED_SCHEMES: Final = (
@@ -291,6 +291,7 @@ def _upload(path: Path, url: str) -> None:
     An object store knows none, and would be asked for its bucket before every object.
     """
     file_system, target = filesystem(url)
+    before_upload(file_system, scheme(url))
     try:
         file_system.put_file(str(path), target)
     except FileNotFoundError:

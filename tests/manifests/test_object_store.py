@@ -89,6 +89,36 @@ def flaky_server() -> Iterator[tuple[str, list[int]]]:
     server.server_close()
 
 
+@pytest.fixture
+def half_silent_server() -> Iterator[str]:
+    """A store that answers HEAD, and to PUT not at all."""
+    ended = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "7")
+            self.send_header("ETag", '"1"')
+            self.end_headers()
+
+        def handle_expect_100(self) -> bool:
+            return not ended.wait(60.0)
+
+        def do_PUT(self) -> None:
+            ended.wait(60.0)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    ended.set()
+    server.shutdown()
+    server.server_close()
+
+
 @pytest.mark.parametrize("work", [store.exists, store.size_bytes, store.read_bytes, store.remove])
 def test_a_server_that_never_answers_ends_in_a_message(
     work: Callable[[str], object], silent_server: str, s3_at: Callable[..., None]
@@ -104,6 +134,16 @@ def test_writing_to_a_server_that_never_answers(
     silent_server: str, s3_at: Callable[..., None]
 ) -> None:
     s3_at(silent_server)
+    with pytest.raises(ManifestError, match=r"^s3://b/x: cannot be written: .*[Tt]ime"):
+        store.write_bytes("s3://b/x", b"data")
+
+
+def test_an_upload_to_a_server_that_falls_silent(
+    half_silent_server: str, s3_at: Callable[..., None]
+) -> None:
+    """It answers look-ups, and takes what is uploaded without a word."""
+    s3_at(half_silent_server)
+    assert store.exists("s3://b/x")
     with pytest.raises(ManifestError, match=r"^s3://b/x: cannot be written: .*[Tt]ime"):
         store.write_bytes("s3://b/x", b"data")
 
