@@ -10,6 +10,7 @@ import contextlib
 import functools
 import io
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -186,3 +187,57 @@ def read_file(url: str, *, options: ReadOptions | None = None) -> Signal:
     if options.band_hz is not None:
         signal = limit_band(signal, options.band_hz)
     return signal
+
+
+def read_pieces(
+    url: str, n_samples: int, *, options: ReadOptions | None = None
+) -> Iterator[Signal]:
+    """Read a file of any length a piece at a time, in the memory of a piece.
+
+    As in ``read_span``, what is resampled begins where output and source grids meet and reaches
+    ``CONTEXT_S`` beyond the piece, so the pieces follow each other without a seam.
+
+    Args:
+        url: path or fsspec URL.
+        n_samples: length of a piece at 22,050 Hz.
+        options: decoder, resampler, band limit; the mean stays.
+
+    Yields:
+        ``(n_samples,)`` at 22,050 Hz, the last one shorter; nothing for a file without samples.
+
+    Raises:
+        AudioError: it does not decode.
+    """
+    options, context = options or ReadOptions(), round(CONTEXT_S * SAMPLE_RATE)
+    with contextlib.ExitStack() as stack:
+        source = _source(url)
+        if not isinstance(source, Path):
+            stack.enter_context(source)
+        header, blocks = stack.enter_context(open_audio(source, url, options.decoder))
+        rate = header.sample_rate
+        common = math.gcd(SAMPLE_RATE, rate)
+        up, down = SAMPLE_RATE // common, rate // common
+        held, held_from, start, ended = np.zeros(0), 0, 0, False
+        while True:
+            first = max(start - context, 0) // up * up
+            source_first = first // up * down
+            source_last = -(-(start + n_samples + context) * rate // SAMPLE_RATE)
+            pieces = [held[source_first - held_from :]]
+            n_held = len(pieces[0])
+            while n_held < source_last - source_first and not ended:
+                block = next(blocks, None)
+                ended = block is None
+                pieces += [] if block is None else [to_mono(block)]
+                n_held += 0 if block is None else len(block)
+            held, held_from = np.concatenate(pieces), source_first
+            signal = resample(
+                held[: source_last - source_first], rate, SAMPLE_RATE, options.resampler
+            )
+            if options.band_hz is not None and signal.size:
+                signal = limit_band(signal, options.band_hz)
+            piece = signal[start - first : start - first + n_samples]
+            if piece.size:
+                yield piece
+            if piece.size < n_samples:
+                return
+            start += n_samples

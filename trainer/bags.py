@@ -14,12 +14,13 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from manifests.errors import UsageError
+from trainer.audio_files import predict_chunks
 from trainer.compute import Compute
 from trainer.data import ExampleRef, iter_clips
 from trainer.runs.distributed import World
 from trainer.runs.progress import show_progress
 from trainer.runs.seeding import step_generator
-from trainer.tagger import Tagger, predict_chunks
+from trainer.tagger import Tagger
 
 
 @dataclass(frozen=True)

@@ -161,6 +161,8 @@ class DomainConfig:
         lr: Adam's learning rate.
         hidden: sizes of the classifier's hidden layers.
         dropout: dropout after each hidden layer.
+        batchnorm: whether each hidden layer is normalised; where the classifier is too strong for
+            the encoder, dropout instead is advised.
         validations: validations over the stage.
     """
 
@@ -169,6 +171,7 @@ class DomainConfig:
     lr: float = 1e-4
     hidden: tuple[int, ...] = (100,)
     dropout: float = 0.0
+    batchnorm: bool = True
     validations: int = 10
 
 

@@ -127,7 +127,7 @@ def domain_parts(roles: Roles, config: TrainConfig) -> dict[str, list[Part]]:
 
 def new_classifier(n_features: int, config: DomainConfig) -> DomainClassifier:
     """Return a domain classifier as the config says, freshly initialised."""
-    return DomainClassifier(n_features, config.hidden, config.dropout)
+    return DomainClassifier(n_features, config.hidden, config.dropout, config.batchnorm)
 
 
 def domain_accuracy(logits: torch.Tensor, n_source: int) -> torch.Tensor:

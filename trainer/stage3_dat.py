@@ -11,7 +11,8 @@ after.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -201,6 +202,7 @@ def train_dat(
             return
         first = keeper.first_step
         batches = (loader.batches(first, n_steps - first, snr=snr) for loader in loaders.values())
+        accuracies = list[torch.Tensor]()
         for source, target in zip(*batches, strict=True):
             compute.seed_batch(config.seed, source.number)
             alpha = dann_alpha(source.step / n_steps, stage.gamma) if stage.alpha == "dann" else 1.0
@@ -223,6 +225,7 @@ def train_dat(
                 losses = losses_of(classifier_learns=learns)
             (losses["loss"] / config.step.accumulate).backward()  # type: ignore[no-untyped-call]
             keeper.heard(losses, len(source) + len(target))
+            accuracies.append(losses["domain_accuracy"])
             if not source.ends_step:
                 continue
             average_gradients(learning, world)
@@ -233,7 +236,8 @@ def train_dat(
             heard = bounds_db(snr(source.step))
             keeper.stepped(step, {"lambda_alpha": weight, **heard, **learning_rates(stage)})
             if keeper.validates(step):
-                warn_of_overshoot(float(losses["domain_accuracy"]), step)
+                warn_of_overshoot(accuracies, 2 * stage.batch_size, step)
+                accuracies.clear()
                 with keeper.validation(step):
                     found = validation(
                         encoder,
@@ -304,13 +308,24 @@ def tagger_card(config: TrainConfig, roles: Roles, tags: tuple[str, ...]) -> dic
     }
 
 
-def warn_of_overshoot(accuracy: float, step: int) -> None:
-    """Warn where the encoder has made the classifier confidently wrong (METHOD.md 4, pitfall 3)."""
-    if accuracy < OVERSHOOT_ACCURACY:
+def warn_of_overshoot(accuracies: Sequence[torch.Tensor], batch_size: int, step: int) -> None:
+    """Warn where the encoder has made the classifier confidently wrong (METHOD.md 4, pitfall 3).
+
+    One batch may be below chance by chance, so the mean of many is looked at, and three of its
+    standard errors are allowed.
+
+    Args:
+        accuracies: of the batches since the last look, 0-d each.
+        batch_size: examples of a batch, both halves.
+        step: steps done, for the message.
+    """
+    accuracy = float(torch.stack(list(accuracies)).mean())
+    by_chance = 3 * math.sqrt(0.25 / (batch_size * len(accuracies)))
+    if accuracy < min(OVERSHOOT_ACCURACY, 0.5 - by_chance):
         logger.warning(
-            "dat step %d: the domain classifier is right on %.0f %% of the batch, below chance: "
-            "the encoder has swapped the domains instead of mixing them; use --domain-loss "
-            "confusion, a smaller --lambda, or --refresh-domain-classifier",
+            "dat step %d: the domain classifier is right on %.0f %% of what it heard, below "
+            "chance: the encoder has swapped the domains instead of mixing them; use "
+            "--domain-loss confusion, a smaller --lambda, or --refresh-domain-classifier",
             step,
             100 * accuracy,
         )

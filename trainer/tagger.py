@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, get_args
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from manifests import store
 from manifests.errors import ManifestError
-from manifests.reading import TRANSITION_HZ, ReadOptions, read_file
+from manifests.reading import TRANSITION_HZ
 from manifests.rows import SAMPLE_RATE
-from manifests.signal import power, power_db
 from trainer.attention import POOLING, load_attention
 from trainer.compute import prepared
 from trainer.config import Aggregation, InputLevel, ModelConfig
 from trainer.evaluation.clip_scores import Aggregate, mean_of_chunks
 from trainer.evaluation.model import AttentionAggregate, TorchPredict
-from trainer.level import QUIETEST_DBFS
 from trainer.models.backbone import Backbone
 from trainer.models.heads import LabelPredictor
 from trainer.models.pooling import AttentionPooling
@@ -35,9 +29,6 @@ MAX_WIDTH: Final = 16.0
 MAX_TAGS: Final = 100_000
 MAX_ATTENTION_DIM: Final = 4_096
 """A card may claim anything; no more memory than this is set aside before the weights are read."""
-
-CHUNKS_AT_ONCE: Final = 32
-"""Chunks that go through the network at once; an hour of audio has 1,344 of 2.7 s."""
 
 
 @dataclass(frozen=True)
@@ -176,69 +167,3 @@ def random_tagger(like: Tagger, seed: int = 0) -> Tagger:
         sha256=hashlib.sha256(f"random {seed}".encode()).hexdigest(),
         card={**like.card, "method": "random-encoder", "seed": seed},
     )
-
-
-def file_chunks(url: str, tagger: Tagger, decoder: str = "soundfile") -> NDArray[np.float32]:
-    """Read an audio file of any rate and length as the model's chunks.
-
-    Files shorter than one chunk are padded with silence, others lose their tail. The mean is
-    removed, as from every example of a set.
-
-    Args:
-        url: path or URL.
-        tagger: gives the band limit.
-        decoder: see ``manifests.audio.DECODERS``.
-
-    Returns:
-        (n_chunks, 1, T), T being the encoder's ``chunk_samples``.
-
-    Raises:
-        ManifestError: there is no such file, it does not decode, is empty or silent, or holds no
-            finite numbers.
-    """
-    if store.is_local(url) and not (path := store.local_path(url)).is_file():
-        found = "a folder" if path.is_dir() else "no such file"
-        raise ManifestError(f"{url}: expected an audio file, got {found}")
-    signal = read_file(url, options=ReadOptions(decoder=decoder, band_hz=tagger.band_hz))
-    if not np.isfinite(signal).all():
-        raise ManifestError(f"{url}: expected finite samples, got others; write the file again")
-    signal = signal - signal.mean() if signal.size else signal
-    if not signal.size or power_db(power(signal)) < QUIETEST_DBFS:
-        raise ManifestError(f"{url}: expected sound, got {signal.size:,} silent samples")
-    length = tagger.encoder.chunk_samples
-    if signal.size < length:
-        signal = np.pad(signal, (0, length - signal.size))
-    n_chunks = signal.size // length
-    chunks = signal[: n_chunks * length].reshape(n_chunks, 1, length)
-    return chunks.astype(np.float32)
-
-
-def predict_chunks(
-    predict: TorchPredict, chunks: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Score chunks (n, 1, T), a few at a time.
-
-    Returns:
-        Tag probabilities (n, n_tags) and embeddings (n, D).
-    """
-    pieces = [
-        predict(chunks[start : start + CHUNKS_AT_ONCE])
-        for start in range(0, len(chunks), CHUNKS_AT_ONCE)
-    ]
-    probabilities, embeddings = zip(*pieces, strict=True)
-    return np.concatenate(probabilities), np.concatenate(embeddings)
-
-
-def write_arrays(path: Path, arrays: Mapping[str, NDArray[np.float32]]) -> None:
-    """Write a NumPy archive (.npz) with an array per name, whatever the names are.
-
-    Raises:
-        ManifestError: the file cannot be written.
-    """
-    try:
-        with zipfile.ZipFile(path, "w") as archive:
-            for name, array in arrays.items():
-                with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-                    np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
-    except OSError as error:
-        raise ManifestError(f"{path}: cannot be written: {error}") from error

@@ -20,11 +20,11 @@ from manifests import store
 from manifests.canonical import canonical_json, sha256_text
 from manifests.errors import ManifestError
 from manifests.keys import AUDIO, CLEAN
+from trainer.audio_files import CHUNKS_AT_ONCE
 from trainer.compute import Compute
 from trainer.data import Part, iter_clips
 from trainer.data.index import ExampleRef, restrict
 from trainer.runs.progress import show_progress
-from trainer.tagger import CHUNKS_AT_ONCE
 from trainer.teacher import Teacher
 
 logger = logging.getLogger(__name__)

@@ -15,7 +15,13 @@ from tiny_sounds import mp3_bytes, tone, uneven_music, white, write
 from manifests import reading
 from manifests.audio import AudioError
 from manifests.errors import UsageError
-from manifests.reading import ReadOptions, read_file, read_span, resampled_length
+from manifests.reading import (
+    ReadOptions,
+    read_file,
+    read_pieces,
+    read_span,
+    resampled_length,
+)
 from manifests.rows import SAMPLE_RATE
 
 RATES = (8_000, 11_025, 16_000, 22_050, 44_100, 48_000)
@@ -49,6 +55,40 @@ def test_a_span_is_the_crop_of_the_whole_file(
     for start in (0, 1, 5_513, 44_099, whole.size - SPAN):
         found = span(path, rate, start, options)
         assert np.abs(found - whole[start : start + SPAN]).max() < 1.1e-9
+
+
+@pytest.mark.parametrize("band_hz", [None, 3_600.0])
+@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize("n_samples", [9_999, 22_050, 10**9])
+def test_pieces_follow_each_other_without_a_seam(
+    tmp_path: Path, rate: int, band_hz: float | None, n_samples: int
+) -> None:
+    path = write(tmp_path / "a.wav", white(9 * rate).reshape(-1, 3), rate, "DOUBLE")
+    options = ReadOptions(band_hz=band_hz)
+    whole = whole_file(path, options)
+    pieces = list(read_pieces(str(path), n_samples, options=options))
+    assert all(len(piece) == n_samples for piece in pieces[:-1]) and len(pieces[-1]) <= n_samples
+    found = np.concatenate(pieces)
+    assert abs(found.size - whole.size) <= 1, "a resampler rounds the length of the end"
+    shared = min(found.size, whole.size)
+    assert np.abs(found[:shared] - whole[:shared]).max() < 1.1e-9
+
+
+@pytest.mark.parametrize("n_samples", [1, 22_049, 22_050, 22_051, 44_100])
+def test_pieces_of_files_that_end_at_or_beside_one(tmp_path: Path, n_samples: int) -> None:
+    path = write(tmp_path / "a.wav", white(n_samples), SAMPLE_RATE, "DOUBLE")
+    pieces = list(read_pieces(str(path), 22_050))
+    assert [len(piece) for piece in pieces] == [
+        min(22_050, n_samples - start) for start in range(0, n_samples, 22_050)
+    ]
+    np.testing.assert_array_equal(np.concatenate(pieces), whole_file(path, ReadOptions()))
+
+
+def test_pieces_of_a_file_without_samples(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.wav", np.zeros(0), SAMPLE_RATE, "PCM_16")
+    assert list(read_pieces(str(path), 100)) == []
+    with pytest.raises(AudioError):
+        list(read_pieces(str(tmp_path / "b.wav"), 100))
 
 
 @pytest.mark.parametrize("rate", RATES)

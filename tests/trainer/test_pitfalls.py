@@ -469,12 +469,22 @@ def test_planted_fault_is_noticed(
 # ---- overshoot -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("accuracy", "warned"), [(0.39, True), (0.41, False)])
+@pytest.mark.parametrize(
+    ("accuracies", "batch_size", "warned"),
+    [
+        ([0.39] * 10, 96, True),
+        ([0.41] * 10, 96, False),
+        ([0.19, 0.59] * 5, 96, True),
+        ([0.39], 8, False),  # three of eight: a coin does that
+        ([0.39] * 10, 8, False),  # 31 of 80: less than three standard errors below 40
+        ([0.39] * 30, 8, True),
+    ],
+)
 def test_overshoot_is_warned_of(
-    caplog: pytest.LogCaptureFixture, accuracy: float, warned: bool
+    caplog: pytest.LogCaptureFixture, accuracies: list[float], batch_size: int, warned: bool
 ) -> None:
-    stage3.warn_of_overshoot(accuracy, 7)
-    text = "dat step 7: the domain classifier is right on 39 % of the batch, below chance"
+    stage3.warn_of_overshoot([torch.tensor(one) for one in accuracies], batch_size, 7)
+    text = "dat step 7: the domain classifier is right on 39 % of what it heard, below chance"
     assert (text in caplog.text) == warned and ("--domain-loss confusion" in caplog.text) == warned
 
 

@@ -42,6 +42,9 @@ def test_the_classifier_is_what_the_config_says() -> None:
     ]
     assert sizes == [(15, 8), (8, 4), (4, 1)]
     assert sum(isinstance(m, nn.Dropout) for m in classifier.modules()) == 2
+    assert sum(isinstance(m, nn.BatchNorm1d) for m in classifier.modules()) == 2
+    plain = new_classifier(15, DomainConfig(dropout=0.5, batchnorm=False))
+    assert not any(isinstance(m, nn.BatchNorm1d) for m in plain.modules())
 
 
 class Roughness(nn.Module):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import tracemalloc
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,19 +20,17 @@ from tiny_suite import RUNGS_DB, SAMPLES, run, run_well
 from manifests.errors import ManifestError
 from manifests.rows import CHUNK_SAMPLES, SAMPLE_RATE
 from manifests.shardset import load_set
+from trainer import audio_files
 from trainer.adabn import average_from_here
+from trainer.audio_files import CHUNKS_AT_ONCE, file_chunks, predict_chunks, write_arrays
 from trainer.config import ModelConfig
 from trainer.evaluation.clip_scores import score_clips
 from trainer.evaluation.set_clips import evaluation_set
 from trainer.runs.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from trainer.tagger import (
-    CHUNKS_AT_ONCE,
     Tagger,
-    file_chunks,
     load_tagger,
-    predict_chunks,
     random_tagger,
-    write_arrays,
 )
 
 
@@ -62,6 +62,11 @@ def tagger(lively: Path) -> Tagger:
 def tone(seconds: float, rate: int = SAMPLE_RATE, hz: float = 440.0) -> np.ndarray:
     t = np.arange(round(seconds * rate)) / rate
     return 0.2 * np.sin(2 * np.pi * hz * t) * (1 + 0.5 * np.sin(2 * np.pi * 3 * t))
+
+
+def chunks_of(path: Path, tagger: Tagger) -> np.ndarray:
+    """All chunks of a file."""
+    return np.concatenate(list(file_chunks(str(path), tagger)))
 
 
 def test_the_best_checkpoint_is_loaded(dat_run: Path) -> None:
@@ -125,16 +130,43 @@ def test_files_of_any_rate_length_and_channels(tmp_path: Path, tagger: Tagger) -
         path = tmp_path / f"{rate}.wav"
         sound = tone(seconds, rate)
         soundfile.write(path, np.stack([sound] * channels, axis=1), rate)
-        chunks = file_chunks(str(path), tagger)
+        chunks = chunks_of(path, tagger)
         assert chunks.shape == (n_chunks, 1, CHUNK_SAMPLES) and chunks.dtype == np.float32
         rms = np.sqrt(np.mean(np.square(chunks[0, 0, :40_000])))
         assert rms == pytest.approx(0.2 * np.sqrt(0.5 * 1.125), rel=0.05)
 
 
+def test_long_files_are_read_a_minute_at_a_time(
+    tmp_path: Path, tagger: Tagger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, together = tmp_path / "a.wav", 2 * CHUNK_SAMPLES
+    soundfile.write(path, tone(14.0, 44_100), 44_100, "DOUBLE")
+    whole = chunks_of(path, tagger)
+    monkeypatch.setattr(audio_files, "MINUTE", together + 5)
+    pieces = list(file_chunks(str(path), tagger))
+    assert [len(piece) for piece in pieces] == [2, 2, 1]
+    np.testing.assert_allclose(np.concatenate(pieces), whole, atol=5e-5)  # but for its mean
+    monkeypatch.setattr(audio_files, "MINUTE", 1)
+    assert [len(piece) for piece in file_chunks(str(path), tagger)] == [1] * 5
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path: Path, tagger: Tagger) -> None:
+    path = tmp_path / "long.wav"
+    with soundfile.SoundFile(path, "w", SAMPLE_RATE, 1) as file:
+        for _ in range(15):
+            file.write(tone(60.0))
+    tracemalloc.start()
+    n_chunks = sum(len(chunks) for chunks in file_chunks(str(path), tagger))
+    peak_mb = tracemalloc.get_traced_memory()[1] / 1e6
+    tracemalloc.stop()
+    assert n_chunks == 900 * SAMPLE_RATE // CHUNK_SAMPLES
+    assert peak_mb < 80, "15 minutes in float64 alone are 159 MB"
+
+
 def test_the_mean_of_a_file_is_removed_as_of_every_example(tmp_path: Path, tagger: Tagger) -> None:
     soundfile.write(tmp_path / "a.flac", tone(6.0), SAMPLE_RATE)
     soundfile.write(tmp_path / "b.flac", tone(6.0) + 0.3, SAMPLE_RATE)
-    a, b = (file_chunks(str(tmp_path / f"{name}.flac"), tagger) for name in "ab")
+    a, b = (chunks_of(tmp_path / f"{name}.flac", tagger) for name in "ab")
     np.testing.assert_allclose(a, b, atol=2e-4)
 
 
@@ -144,7 +176,7 @@ def test_the_band_of_the_checkpoint_is_applied(tmp_path: Path, tagger: Tagger) -
     for hz, kept in ((1_000.0, True), (9_000.0, False)):
         path = tmp_path / f"{hz:.0f}.wav"
         soundfile.write(path, tone(3.0, hz=1_000.0) * 1e-3 + tone(3.0, hz=hz), SAMPLE_RATE)
-        power = [float(np.mean(np.square(file_chunks(str(path), t)))) for t in (tagger, limited)]
+        power = [float(np.mean(np.square(chunks_of(path, t)))) for t in (tagger, limited)]
         change_db = 10 * np.log10(power[1] / power[0])
         assert change_db > -0.1 if kept else change_db < -40
 
@@ -176,7 +208,7 @@ def test_scores_are_the_mean_over_chunks(lively: Path, tagger: Tagger, tmp_path:
     path = tmp_path / "song.wav"
     rng = np.random.default_rng(1)
     soundfile.write(path, 0.1 * rng.standard_normal(3 * CHUNK_SAMPLES + 99), SAMPLE_RATE)
-    chunks = file_chunks(str(path), tagger)
+    chunks = chunks_of(path, tagger)
     with torch.no_grad():
         h = tagger.encoder(tagger.prepare(torch.from_numpy(chunks)))
         expected = tagger.predictor(h).sigmoid().mean(dim=0).numpy()
@@ -274,13 +306,37 @@ def test_when_no_file_can_be_read(
 def test_archives_hold_any_name(tmp_path: Path) -> None:
     names = ["file", "a/b.wav", "/abs.wav", "x y", "ä"]
     arrays = {name: np.arange(3, dtype=np.float32) + i for i, name in enumerate(names)}
-    write_arrays(tmp_path / "e.npz", arrays)
+    assert write_arrays(tmp_path / "e.npz", iter(arrays.items())) == len(arrays)
     with np.load(tmp_path / "e.npz", allow_pickle=False) as found:
         assert set(found) == set(names)
         for name in names:
             np.testing.assert_array_equal(found[name], arrays[name])
-    with pytest.raises(ManifestError, match=r"gone/e\.npz: cannot be written"):
-        write_arrays(tmp_path / "gone" / "e.npz", arrays)
+    assert write_arrays(tmp_path / "sub" / "none.npz", iter(())) == 0
+    assert [p.name for p in tmp_path.rglob("*")] == ["e.npz", "sub"], "no file without arrays"
+
+
+def test_an_archive_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    def arrays() -> Iterator[tuple[str, np.ndarray]]:
+        raise AssertionError("asked for an array")
+        yield
+
+    with pytest.raises(ManifestError, match=r"file/e\.npz: cannot be written"):
+        write_arrays(tmp_path / "file" / "e.npz", arrays())
+
+
+def test_a_failure_on_the_way_leaves_the_archive_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "e.npz"
+    write_arrays(path, [("a", np.ones(3, np.float32))])
+
+    def failing() -> Iterator[tuple[str, np.ndarray]]:
+        yield "b", np.zeros(3, np.float32)
+        raise ManifestError("b.wav: broken")
+
+    with pytest.raises(ManifestError, match="broken"):
+        write_arrays(path, failing())
+    assert [p.name for p in tmp_path.iterdir()] == ["e.npz"] and list(np.load(path)) == ["a"]
 
 
 # ---- level ----------------------------------------------------------------------------

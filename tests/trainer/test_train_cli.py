@@ -175,7 +175,7 @@ def test_sets_that_do_not_fit(suite: Path, tmp_path: Path, monkeypatch: pytest.M
     refused(given("valid", n_samples=59_048, halves=False), 1, "expected at least one chunk")
     refused(given("train", n_songs=4), 2, "odd/source: expected at least 4 examples for one batch")
     refused(given("train", n_songs=4), 2, "2 songs; a batch size of 2 or less would work")
-    refused(given("train", halves=False), 2, "expected shards of the source half, got None")
+    refused(given("train", halves=False), 2, "of the source half, got a set without halves;")
     refused(
         given("pretrain-valid", n_songs=1, halves=False),
         2,
@@ -183,6 +183,7 @@ def test_sets_that_do_not_fit(suite: Path, tmp_path: Path, monkeypatch: pytest.M
     )
     recordings = given("valid", snrs_db=(), halves=False)
     refused(recordings, 1, "odd: expected clean and noisy members, got real recordings; give")
+    refused(given("train", snrs_db=()), 2, "set: expected clean and noisy members, got real record")
     untagged = {f"song-{n:02d}": [] for n in range(8)}
     refused(given("valid", tags=untagged, halves=False), 1, "odd: expected a tag that some of 8")
     with monkeypatch.context() as patch:

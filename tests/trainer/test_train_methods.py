@@ -185,6 +185,7 @@ def test_extra_targets_are_heard_in_the_target_half(
         ("--domain-loss", "confusion", "--finetune"),
         ("--domain-loss", "entropy", "--refresh-domain-classifier", "2", "--refresh-steps", "1"),
         ("--consistency", "prediction", "--labelled-noise"),
+        ("--no-classifier-batchnorm", "--classifier-dropout", "0.5", "--e2h-classifier", "3"),
         ("--labelled-noise",),
         ("--alpha", "constant", "--lambda", "0.1", "--e2h", "5", "--snr-over", "crop"),
     ],

@@ -60,6 +60,7 @@ NAMES: Final[dict[tuple[str, str], str]] = {
     ("tagger", "labelled_noise"): "--labelled-noise/--no-labelled-noise",
     ("student", "teacher_cache"): "--teacher-cache/--no-teacher-cache",
     ("pooling", "aggregate"): "--aggregate",
+    ("domain", "batchnorm"): "--classifier-batchnorm/--no-classifier-batchnorm",
     ("encoder", "augment"): "--augment/--no-augment",
     ("encoder", "cross_domain"): "--cross-domain/--same-domain",
 }

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from manifests.audio import DECODERS
 from manifests.errors import ManifestError, UsageError
+from trainer.audio_files import file_chunks, predict_chunks, write_arrays
 from trainer.cli.aggregate import AGGREGATE
 from trainer.compute import open_compute
 from trainer.config import Aggregation, SystemConfig
-from trainer.tagger import Tagger, file_chunks, load_tagger, predict_chunks, write_arrays
+from trainer.tagger import Tagger, load_tagger
 
 _CHECKPOINT = click.option(
     "--checkpoint",
@@ -113,14 +114,16 @@ def embed(
     Files that cannot be read are named and left out; exit status 1 where there was one.
     """
     tagger = load_tagger(checkpoint)
-    arrays = {
-        url: embeddings if per_chunk else embeddings.mean(axis=0)
-        for url, _, embeddings in _predicted(audio, tagger, decoder, device)
-    }
-    if arrays:
-        write_arrays(output, arrays)
-        click.echo(f"{output}: {len(arrays)} files, {tagger.encoder.n_features} features")
-    if len(arrays) < len(set(audio)):
+    n_written = write_arrays(
+        output,
+        (
+            (url, embeddings if per_chunk else embeddings.mean(axis=0))
+            for url, _, embeddings in _predicted(audio, tagger, decoder, device)
+        ),
+    )
+    if n_written:
+        click.echo(f"{output}: {n_written} files, {tagger.encoder.n_features} features")
+    if n_written < len(set(audio)):
         ctx.exit(1)
 
 
@@ -132,10 +135,12 @@ def _predicted(
         predict = tagger.predict(compute.device)
         for url in dict.fromkeys(audio):
             try:
-                chunks = file_chunks(url, tagger, decoder)
+                pieces = file_chunks(url, tagger, decoder)
+                found = [predict_chunks(predict, chunks) for chunks in pieces]
             except UsageError:  # an option that no file can be read with
                 raise
             except ManifestError as error:
                 click.echo(f"train: {error}", err=True)
                 continue
-            yield url, *predict_chunks(predict, chunks)
+            probabilities, embeddings = zip(*found, strict=True)
+            yield url, np.concatenate(probabilities), np.concatenate(embeddings)

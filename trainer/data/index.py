@@ -121,10 +121,11 @@ def load_refs(shard_set: ShardSet, *, domain: str | None = None) -> tuple[Exampl
         if domain is None or info.domain == domain
     ]
     if not chosen:
-        halves = sorted({str(info.domain) for info in shard_set.index.shards})
+        halves = sorted({info.domain for info in shard_set.index.shards if info.domain})
         raise UsageError(
-            f"{shard_set.url}: expected shards of the {domain} half, got {', '.join(halves)}; "
-            "only training sets have halves"
+            f"{shard_set.url}: expected shards of the {domain} half, got "
+            f"{', '.join(halves) or 'a set without halves'}; build it with --split train or "
+            "--halves both"
         )
     refs = list[ExampleRef]()
     for number, info in chosen:

@@ -107,6 +107,11 @@ def make_part(
         ManifestError: the set on disk is not what its index says.
         UsageError: the set has no such half, or the reading does not fit it.
     """
+    if not shard_set.index.snrs_db and View.RECORDING not in reading.views:
+        raise UsageError(
+            f"{shard_set.url}: expected clean and noisy members, got real recordings "
+            "(--noise none); only extra-target, --unlabelled-shards and evaluate take those"
+        )
     own = f"{shard_set.index.name}/{domain}" if domain else shard_set.index.name
     members = reading.members(shard_set.index.snrs_db)
     refs = restrict(load_refs(shard_set, domain=domain), members)
