@@ -108,7 +108,7 @@ def encode_bags(refs: Sequence[ExampleRef], tagger: Tagger, compute: Compute) ->
                 found = predict_chunks(predict, chunks.numpy())
                 probabilities[place], embeddings[place] = map(torch.from_numpy, found)
                 row = place.stop
-            show(number, loss=0.0, n_examples=1)
+            show(number, n_examples=1)
     return Bags(
         embeddings=world.gather_rows(embeddings),
         probabilities=world.gather_rows(probabilities),

@@ -118,7 +118,7 @@ def _predict(teacher: Teacher, refs: Sequence[ExampleRef], compute: Compute) -> 
             (chunks,) = clip.chunks.values()
             for some in torch.split(chunks, CHUNKS_AT_ONCE):
                 rows.append(teacher(some.to(compute.device)).cpu())
-            show(number, loss=0.0, n_examples=1)
+            show(number, n_examples=1)
     return torch.cat(rows)
 
 

@@ -128,6 +128,17 @@ def test_plain_lines_say_loss_rate_and_remaining_time() -> None:
     ]
 
 
+def test_work_without_a_loss_shows_none() -> None:
+    out = io.StringIO()
+    with show_progress("evaluate x", 1, stream=out, clock=Clock()) as advance:
+        advance(1, n_examples=1)
+    assert out.getvalue().startswith("evaluate x: step 1/1, 1,000,000,000.0 examples/s, ")
+    terminal = Terminal()
+    with show_progress("evaluate x", 1, stream=terminal) as advance:
+        advance(1, n_examples=1)
+    assert "evaluate x" in terminal.getvalue() and "loss" not in terminal.getvalue()
+
+
 def test_the_last_step_is_always_shown_and_quiet_shows_nothing() -> None:
     for quiet, expected in ((False, 1), (True, 0)):
         out, clock = io.StringIO(), Clock()

@@ -16,6 +16,7 @@ from trainer.audio_files import file_chunks, predict_chunks, write_arrays
 from trainer.cli.aggregate import AGGREGATE
 from trainer.compute import open_compute
 from trainer.config import Aggregation, SystemConfig
+from trainer.runs.progress import show_progress
 from trainer.tagger import Tagger, load_tagger
 
 _CHECKPOINT = click.option(
@@ -114,13 +115,15 @@ def embed(
     Files that cannot be read are named and left out; exit status 1 where there was one.
     """
     tagger = load_tagger(checkpoint)
-    n_written = write_arrays(
-        output,
-        (
-            (url, embeddings if per_chunk else embeddings.mean(axis=0))
-            for url, _, embeddings in _predicted(audio, tagger, decoder, device)
-        ),
-    )
+
+    def arrays() -> Iterator[tuple[str, NDArray[np.float32]]]:
+        with show_progress("embed", len(set(audio))) as show:
+            predicted = _predicted(audio, tagger, decoder, device)
+            for number, (url, _, embeddings) in enumerate(predicted, 1):
+                yield url, embeddings if per_chunk else embeddings.mean(axis=0)
+                show(number, n_examples=1)
+
+    n_written = write_arrays(output, arrays())
     if n_written:
         click.echo(f"{output}: {n_written} files, {tagger.encoder.n_features} features")
     if n_written < len(set(audio)):

@@ -17,6 +17,7 @@ from trainer.evaluation.clip_scores import Clip
 from trainer.evaluation.evaluate import EvaluationSet
 from trainer.evaluation.figures import SetLabel
 from trainer.perturb.perturbation import Perturbation
+from trainer.runs.progress import show_progress
 
 
 def evaluation_set(
@@ -74,7 +75,9 @@ def evaluation_set(
                 chunk_samples=chunk_samples,
                 n_workers=n_workers,
                 perturbations=perturbations,
-            )
+            ),
+            index.name,
+            len(refs),
         ),
         definitions={item.name: item.definition for item in perturbations},
     )
@@ -95,11 +98,13 @@ def plan_id(index: SetIndex) -> str:
     return sha256_text(canonical_json({"config": index.config, "plan": index.plan_sha256}))
 
 
-def _clips(clips: Iterable[EvalClip]) -> Iterator[Clip]:
-    for clip in clips:
-        (cluster,) = artist_clusters([clip.ref.artist], [clip.ref.song])
-        chunks = {name: chunk.numpy() for name, chunk in clip.chunks.items()}
-        yield Clip(clip.ref.key, cluster, clip.ref.tags, chunks, clip.snr_db)
+def _clips(clips: Iterable[EvalClip], name: str, n_clips: int) -> Iterator[Clip]:
+    with show_progress(f"evaluate {name}", n_clips) as show:
+        for number, clip in enumerate(clips, 1):
+            (cluster,) = artist_clusters([clip.ref.artist], [clip.ref.song])
+            chunks = {name: chunk.numpy() for name, chunk in clip.chunks.items()}
+            yield Clip(clip.ref.key, cluster, clip.ref.tags, chunks, clip.snr_db)
+            show(number, n_examples=1)
 
 
 def _vocabulary_message(index: SetIndex, tags: tuple[str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""Loss, throughput and remaining time of a stage: a bar on a terminal, plain lines elsewhere."""
+"""Loss, throughput and remaining time of long work: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _DISPLAYS: Final[list[Progress]] = []
 class Advance(Protocol):
     """Shows that steps are done."""
 
-    def __call__(self, step: int, *, loss: float, n_examples: int) -> None:
+    def __call__(self, step: int, *, n_examples: int, loss: float | None = None) -> None:
         """Show the state.
 
         Args:
             step: steps done, those before a resume included.
-            loss: the newest loss.
             n_examples: examples since the last call.
+            loss: the newest loss; None for work that has none.
         """
         ...
 
@@ -47,7 +47,7 @@ def show_progress(
     stream: TextIO | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Advance]:
-    """Show the progress of a stage on standard error.
+    """Show the progress of a stage, or of other long work, on standard error.
 
     Args:
         description: e.g. ``stage 3 dat``.
@@ -70,7 +70,7 @@ def show_progress(
         yield _lines(description, total_steps, first_step, out, clock)
 
 
-def _silent(step: int, *, loss: float, n_examples: int) -> None:
+def _silent(step: int, *, n_examples: int, loss: float | None = None) -> None:
     del step, loss, n_examples
 
 
@@ -80,7 +80,7 @@ def _lines(
     begin = shown = clock()
     examples, shown_step = 0, first_step
 
-    def advance(step: int, *, loss: float, n_examples: int) -> None:
+    def advance(step: int, *, n_examples: int, loss: float | None = None) -> None:
         nonlocal shown, examples, shown_step
         examples += n_examples
         now = clock()
@@ -89,8 +89,9 @@ def _lines(
         rate = examples / max(now - shown, 1e-9)
         left_s = (total - step) * (now - begin) / max(step - first_step, 1)
         shown, examples, shown_step = now, 0, step
+        text = "" if loss is None else f"loss {loss:.4f}, "
         out.write(
-            f"{description}: step {step:,}/{total:,}, loss {loss:.4f}, {rate:,.1f} examples/s, "
+            f"{description}: step {step:,}/{total:,}, {text}{rate:,.1f} examples/s, "
             f"{clock_text(left_s)} left\n"
         )
         out.flush()
@@ -104,15 +105,14 @@ def _bar(
 ) -> Iterator[Advance]:
     begin, examples = clock(), 0
     with _display(out, clock) as progress:
-        task = progress.add_task(
-            description, total=total, completed=first_step, loss=float("nan"), rate=0.0
-        )
+        task = progress.add_task(description, total=total, completed=first_step, loss="", rate=0.0)
 
-        def advance(step: int, *, loss: float, n_examples: int) -> None:
+        def advance(step: int, *, n_examples: int, loss: float | None = None) -> None:
             nonlocal examples
             examples += n_examples
             rate = examples / max(clock() - begin, 1e-9)
-            progress.update(task, completed=step, loss=loss, rate=rate)
+            text = "" if loss is None else f"loss {loss:.4f}"
+            progress.update(task, completed=step, loss=text, rate=rate)
 
         yield advance
 
@@ -130,7 +130,7 @@ def _display(out: TextIO, clock: Callable[[], float]) -> Iterator[Progress]:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("loss {task.fields[loss]:.4f}"),
+        TextColumn("{task.fields[loss]}"),
         TextColumn("{task.fields[rate]:,.0f} examples/s"),
         TimeElapsedColumn(),
         TextColumn("·"),
