@@ -20,17 +20,17 @@ from manifests import store
 from manifests.canonical import canonical_json, pretty_json, sha256_text
 from manifests.errors import UsageError
 from manifests.parent import end_with_parent
-from manifests.records import row_from_json
 from manifests.shardset import SUITE, load_set
 from trainer.compute import open_compute, shared_cores
 from trainer.config import Aggregation, SystemConfig, TrainConfig
-from trainer.evaluation.checkpoint import SetRequest, evaluate_checkpoint
-from trainer.evaluation.evaluate import EVALUATION_FOLDER, check_sets, evaluation_name
-from trainer.evaluation.figures import Evaluation
-from trainer.evaluation.set_clips import evaluation_set, plan_id
+from trainer.evaluation.checkpoint import SetRequest
+from trainer.evaluation.evaluate import check_sets
+from trainer.evaluation.set_clips import evaluation_set
 from trainer.experiment import RANDOM, train_run
 from trainer.grid_cells import Cell
+from trainer.grid_scores import score_cell
 from trainer.models.registry import chunk_samples
+from trainer.perturb.perturbation import Perturbation
 from trainer.preflight import check_run
 from trainer.roles import Roles, open_roles
 from trainer.runs.distributed import environment
@@ -107,7 +107,12 @@ def _check(grid: list[Cell], suite: Suite, system: SystemConfig) -> None:
             tags, length = roles.open("train").index.tags, chunk_samples(cell.config.model)
             check_sets(
                 [
-                    evaluation_set(load_set(request.url), tags, chunk_samples=length)
+                    evaluation_set(
+                        load_set(request.url),
+                        tags,
+                        chunk_samples=length,
+                        perturbations=suite.perturbations,
+                    )
                     for request in suite.requests(cell.k)
                 ]
             )
@@ -128,12 +133,14 @@ class Suite:
         sets: ``ROLE=SET`` values that replace single roles.
         overwrite: whether runs of another configuration are removed.
         also: sets that every cell is evaluated on beside the test sets.
+        perturbations: what is done to the clean members of all these sets besides.
     """
 
     shards: str
     sets: tuple[str, ...] = ()
     overwrite: bool = False
     also: tuple[str, ...] = ()
+    perturbations: tuple[Perturbation, ...] = ()
 
     def roles(self, k: int) -> Roles:
         """Return the sets with k noises.
@@ -237,18 +244,11 @@ def train_cell(
             teacher=teacher_path(out, cell, others),
             overwrite=suite.overwrite,
         )
-        requests = suite.requests(cell.k)
         aggregates: tuple[Aggregation, ...] = get_args(Aggregation)
-        for aggregate in aggregates if cell.config.pooling.trains else ("mean",):
-            if not _is_scored(run / EVALUATION_FOLDER / evaluation_name(aggregate), requests):
-                evaluate_checkpoint(run, requests, device=compute.device, aggregate=aggregate)
-
-
-def _is_scored(path: Path, requests: Collection[SetRequest]) -> bool:
-    """Tell whether a run's scores on these very sets are there."""
-    if not path.is_file():
-        return False
-    found = row_from_json(path.read_bytes(), Evaluation, str(path))
-    scored = {(one.label.name, one.label.plan_id) for one in found.sets}
-    wanted = [load_set(request.url).index for request in requests]
-    return {(index.name, plan_id(index)) for index in wanted} <= scored
+        score_cell(
+            run,
+            suite.requests(cell.k),
+            device=compute.device,
+            aggregates=aggregates if cell.config.pooling.trains else ("mean",),
+            perturbations=suite.perturbations,
+        )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tiny_suite import DAT, assert_same_weights, run, run_well, values
 
-import trainer.grid
+import trainer.grid_scores
 from manifests.errors import UsageError
 from trainer.cli.grid import read_list
 from trainer.config import METHODS, TrainConfig
@@ -165,7 +165,7 @@ def test_a_grid_trains_stage_1_once_a_seed_and_goes_on(
     suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, trained = tmp_path / "grid", list[str]()
-    real = trainer.grid.evaluate_checkpoint
+    real = trainer.grid_scores.evaluate_checkpoint
 
     def evaluate(run_folder: Path, *arguments: object, **options: object) -> object:
         if run_folder.name == "dat-k1-freeze-full-dann-l0.05-s0" and not trained.count("stop"):
@@ -174,7 +174,7 @@ def test_a_grid_trains_stage_1_once_a_seed_and_goes_on(
         trained.append(run_folder.name)
         return real(run_folder, *arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(trainer.grid, "evaluate_checkpoint", evaluate)
+    monkeypatch.setattr(trainer.grid_scores, "evaluate_checkpoint", evaluate)
     command = ("grid", "--shards", suite, "--out", out, *GRID)
     assert run(*command).exit_code == 130
     before = values(out / "baseline-k1-s0", "train/loss")
@@ -200,6 +200,19 @@ def test_a_grid_trains_stage_1_once_a_seed_and_goes_on(
     assert len(trained) == 5
     run_well(*command)
     assert len(trained) == 5, "a finished grid trains and scores nothing"
+    perturbed = run_well(*command, "--perturb", "white-noise:0.4").output
+    assert trained[5:] == sorted({*trained} - {"stop"}), "it scores what was asked for since"
+    assert "test-musan: robustness of samplecnn" in perturbed
+    run_well(*command, "--perturb", "white-noise:0.4")
+    run_well(*command)
+    assert len(trained) == 9
+    for name, status, text in (
+        ("reverb", 2, "--perturb: expected all, or names of"),
+        ("time-stretch:4", 1, "time-stretch:4: expected at least one chunk of"),
+    ):
+        refused = run("grid", "--shards", suite, "--out", tmp_path / "x", *GRID, "--perturb", name)
+        assert (refused.exit_code, text in refused.output) == (status, True), refused.output
+    assert not (tmp_path / "x").exists(), "refused before anything is trained"
     changed = run(*command, "--encoder-epochs", 3)
     assert changed.exit_code == 2 and "encoder.epochs: has 2, asked for 3" in changed.output
 

@@ -14,13 +14,14 @@ from manifests.records import parse_json
 from manifests.shardset import INDEX, ShardSet, load_set
 from trainer.bootstrap import Figure
 from trainer.cli.aggregate import AGGREGATE
+from trainer.cli.perturb import PERTURB
 from trainer.compute import open_compute
 from trainer.config import Aggregation, SystemConfig
 from trainer.evaluation.checkpoint import SetRequest, evaluate_checkpoint, evaluate_random
 from trainer.evaluation.consistency import Consistency
 from trainer.evaluation.evaluate import EVALUATION_FOLDER
 from trainer.evaluation.figures import Evaluation, PerturbedFigures, SetFigures
-from trainer.perturb.names import ALL, LEGAL, STANDARD, parse_perturbations
+from trainer.perturb.names import parse_perturbations
 from trainer.roles import open_roles
 
 TEST_ROLES = ("test-audioset", "test-musan")
@@ -47,13 +48,7 @@ TRAINING = ("train", "all")
     "--subset", metavar="FILE", help="Score these keys only: a common subset of a frozen set."
 )
 @AGGREGATE
-@click.option(
-    "--perturb",
-    multiple=True,
-    metavar="NAME[,NAME]",
-    help=f"Score perturbed versions of the clean member (or of real recordings) too: {LEGAL}; "
-    f"{ALL} is {', '.join(STANDARD)} (Won et al. 2020). Repeatable.",
-)
+@PERTURB
 @click.option(
     "--random-encoder", is_flag=True, help="Score an untrained model of the same shape instead."
 )

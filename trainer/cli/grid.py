@@ -12,6 +12,7 @@ import click
 from manifests.errors import UsageError
 from trainer.cli.config_file import load_rows_file
 from trainer.cli.options import make_config, run_options
+from trainer.cli.perturb import PERTURB
 from trainer.compare_report import write_report
 from trainer.compare_text import text_table
 from trainer.config import METHODS, Method, TrainConfig
@@ -19,6 +20,7 @@ from trainer.experiment import RANDOM
 from trainer.grid import Suite, run_grid
 from trainer.grid_cells import Axes, Cell, cells, row_cells
 from trainer.models.registry import BACKBONES
+from trainer.perturb.names import parse_perturbations
 
 
 def _step(text: str) -> float:
@@ -109,6 +111,7 @@ def read_list(text: str | None, option: str, legal: str, kind: Callable[[str], A
     metavar="SET",
     help="A set that every cell is also evaluated on. Repeatable.",
 )
+@PERTURB
 @click.option(
     "--cell-jobs",
     type=click.IntRange(1),
@@ -136,7 +139,13 @@ def grid(ctx: click.Context, /, **values: Any) -> None:
         click.echo("\n".join(cell.name for cell in found))
         return
     system, out = make_config("dat", values)[1], values["out"]
-    suite = Suite(values["shards"], values["sets"], values["overwrite"], values["also"])
+    suite = Suite(
+        values["shards"],
+        values["sets"],
+        values["overwrite"],
+        values["also"],
+        parse_perturbations(values["perturb"]),
+    )
     runs = run_grid(found, suite, out, system, jobs=values["cell_jobs"])
     comparison, written = write_report(runs, str(out / "table"))
     click.echo(text_table(comparison))
