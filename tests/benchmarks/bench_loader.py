@@ -69,14 +69,15 @@ def loader_crops(shard_set: ShardSet, reading: Reading, n_workers: int) -> Itera
         yield len(batch) * len(batch.views)
 
 
-def rate(make: Callable[[], Iterator[int]], seconds: float) -> float:
-    """Crops per second, after one batch that is not counted."""
+def rate(make: Callable[[], Iterator[int]], seconds: float) -> tuple[float, float]:
+    """Crops per second, and CPU time of this process per crop, ms; one batch is not counted."""
     batches = make()
     next(batches)
-    begin, crops = time.perf_counter(), 0
+    begin, cpu_s, crops = time.perf_counter(), time.process_time(), 0
     while time.perf_counter() - begin < seconds:
         crops += next(batches)
-    return crops / (time.perf_counter() - begin)
+    cpu_ms = 1_000 * (time.process_time() - cpu_s) / crops
+    return crops / (time.perf_counter() - begin), cpu_ms
 
 
 def main() -> None:
@@ -91,20 +92,23 @@ def main() -> None:
             folder, n_songs=options.clips, excerpts=1, n_samples=round(29.1 * SAMPLE_RATE),
             halves=False, per_shard=16,
         )  # fmt: skip
-        rows = []
+        rows, cpu = [], []
         for member, kinds in COMPARED.items():
-            plain = rate(lambda member=member: whole_clips(shard_set, member), options.seconds)
+            plain, _ = rate(lambda member=member: whole_clips(shard_set, member), options.seconds)
             rows.append((f"whole clips, wds + soundfile: {member}", plain, plain))
             for name, reading in kinds.items():
-                ours = rate(
+                ours, cpu_ms = rate(
                     lambda reading=reading: loader_crops(shard_set, reading, options.workers),
                     options.seconds,
                 )
                 rows.append((f"  crops, trainer.data: {name}", ours, plain))
+                cpu.append(f"{name} {cpu_ms:.2f}")
     print(f"{options.clips} clips of 29.1 s, 5 rungs, FLAC; {options.workers} workers")
     print(f"{'':58}{'crops/s':>10}{'ratio':>8}")
     for name, crops, against in rows:
         print(f"{name:58}{crops:>10.0f}{crops / against:>8.1f}")
+    if not options.workers:
+        print(f"CPU ms a crop: {'; '.join(cpu)}")
 
 
 if __name__ == "__main__":

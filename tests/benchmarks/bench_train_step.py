@@ -5,25 +5,33 @@ Run: ``python tests/benchmarks/bench_train_step.py [--device D] [--seconds S] [-
 A step is forward, backward and Adam of SampleCNN with its label predictor on a batch of 48 crops of
 59,049 samples, at full width. *Plain* is the network as it is published: eager, float32, Conv1d.
 Every variant runs in a process of its own, for allocator settings and thread pools do not leave
-one; the processes run one after the other, in turns, and the best turn of each counts.
+one; the processes run one after the other, in turns, and the best turn of each counts. Beside the
+rate stand the CPU time of an example, which other programs on the machine hardly change, and the
+most memory that a GPU gave. The last lines are what stage 1 adds, CLMR's augmentation of two views,
+and the work of a step as counted from the operators: what a roofline is drawn with.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from manifests.rows import CHUNK_SAMPLES
 from trainer.allocator import keep_freed_memory
+from trainer.augment import CLMR, AugmentationChain
 from trainer.losses import tag_loss
 from trainer.models.heads import LabelPredictor
 from trainer.models.samplecnn import SampleCNN
@@ -72,8 +80,17 @@ def variants(device: str, compiled: bool) -> list[Variant]:
     return rows
 
 
-def measure(variant: Variant, device: str, batch: int, seconds: float, threads: int) -> float:
-    """Examples per second of a variant in this process."""
+@dataclass(frozen=True)
+class Rate:
+    """What was measured of one variant."""
+
+    examples_per_s: float
+    cpu_ms: float
+    gpu_peak_mb: float
+
+
+def measure(variant: Variant, device: str, batch: int, seconds: float, threads: int) -> Rate:
+    """Measure a variant in this process."""
     if variant.keep_memory and not keep_freed_memory():
         raise SystemExit("kept memory: needs glibc")
     if threads:
@@ -97,34 +114,87 @@ def measure(variant: Variant, device: str, batch: int, seconds: float, threads: 
         if device == "cuda":
             torch.cuda.synchronize()
 
+    return timed(step, batch, seconds, device)
+
+
+def timed(work: Callable[[], None], batch: int, seconds: float, device: str) -> Rate:
+    """Time some work on a batch: the median of the wall times, the mean of the CPU times."""
     for _ in range(WARM_UP):
-        step()
+        work()
     times: list[float] = []
+    cpu_s = time.process_time()
     while sum(times) < seconds or len(times) < 2:
         begin = time.perf_counter()
-        step()
+        work()
         times.append(time.perf_counter() - begin)
-    return batch / sorted(times)[len(times) // 2]
+    cpu_ms = 1_000 * (time.process_time() - cpu_s) / len(times) / batch
+    peak_mb = torch.cuda.max_memory_allocated() / 1e6 if device == "cuda" else 0.0
+    return Rate(batch / sorted(times)[len(times) // 2], cpu_ms, peak_mb)
 
 
-def measured_apart(variant: Variant, options: argparse.Namespace) -> float | None:
-    """Measure a variant in a process of its own; None where it does not run here."""
+def augmentation(device: str, batch: int, seconds: float, threads: int) -> Rate:
+    """Measure CLMR's augmentation of both views of a batch."""
+    if threads:
+        torch.set_num_threads(threads)
+    if device == "cpu":
+        keep_freed_memory()
+    chain, generator = AugmentationChain(CLMR), torch.Generator().manual_seed(0)
+    audio = 0.1 * torch.randn(batch, 1, CHUNK_SAMPLES, device=device)
+
+    def both() -> None:
+        for _ in range(2):
+            chain(audio, generator)
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    return timed(both, batch, seconds, device)
+
+
+def work_of_a_step() -> dict[str, float]:
+    """Count a step's operations, and what it keeps for the backward pass."""
+    encoder, examples = SampleCNN(), 2
+    predictor = LabelPredictor(encoder.n_features, N_TAGS)
+    kept: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        if not isinstance(tensor, torch.nn.Parameter):
+            storage = tensor.untyped_storage()
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    tags = torch.zeros(examples, N_TAGS)
+    with FlopCounterMode(display=False) as counter:
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            loss = tag_loss(predictor(encoder(torch.randn(examples, 1, CHUNK_SAMPLES))), tags)
+        loss.backward()
+    n_learned = sum(p.numel() for p in (*encoder.parameters(), *predictor.parameters()))
+    return {
+        "gflop_per_example": round(counter.get_total_flops() / examples / 1e9, 2),
+        "kept_mb_per_example": round(sum(kept.values()) / examples / 1e6, 1),
+        "gradient_mb_per_step": round(4 * n_learned / 1e6, 2),
+    }
+
+
+def measured_apart(variant: Variant | None, options: argparse.Namespace) -> Rate | None:
+    """Measure a variant, or the augmentation, in a process of its own; None where it fails."""
     environment = {name: v for name, v in os.environ.items() if not name.startswith("MALLOC_")}
     done = subprocess.run(
-        [sys.executable, str(Path(__file__).resolve()), "--one", json.dumps(asdict(variant)),
+        [sys.executable, str(Path(__file__).resolve()),
+         "--one", json.dumps(asdict(variant) if variant else None),
          "--device", options.device, "--batch", str(options.batch),
          "--seconds", str(options.seconds), "--threads", str(options.threads)],
         env=environment, capture_output=True, text=True,
     )  # fmt: skip
     if done.returncode:
-        print(f"{variant.name}: {(done.stderr.splitlines() or ['failed'])[-1]}", file=sys.stderr)
+        name = variant.name if variant else "augmentation"
+        print(f"{name}: {(done.stderr.splitlines() or ['failed'])[-1]}", file=sys.stderr)
         return None
-    return float(done.stdout)
+    return Rate(**json.loads(done.stdout))
 
 
 def table(options: argparse.Namespace) -> list[dict[str, object]]:
     """Measure every variant, in turns."""
-    best: dict[Variant, float] = {}
+    best: dict[Variant, Rate] = {}
     failed = set[Variant]()
     for _ in range(options.turns):
         for variant in variants(options.device, options.compile):
@@ -133,13 +203,20 @@ def table(options: argparse.Namespace) -> list[dict[str, object]]:
                 if found is None:
                     failed.add(variant)
                 else:
-                    best[variant] = max(found, best.get(variant, 0.0))
-    plain = best[PLAIN]
+                    before = best.get(variant, found)
+                    best[variant] = max(found, before, key=lambda rate: rate.examples_per_s)
+    plain = best[PLAIN].examples_per_s
     return [
         asdict(variant)
-        | {"name": variant.name, "examples_per_s": round(rate, 2), "ratio": round(rate / plain, 2)}
+        | rounded(rate)
+        | {"name": variant.name, "ratio": round(rate.examples_per_s / plain, 2)}
         for variant, rate in best.items()
     ]
+
+
+def rounded(rate: Rate) -> dict[str, float]:
+    """The figures of a report."""
+    return {name: round(value, 2) for name, value in asdict(rate).items()}
 
 
 def cpu_features() -> str:
@@ -148,6 +225,25 @@ def cpu_features() -> str:
     flags = set(path.read_text().split()) if path.is_file() else set()
     named = [name for name in ("amx_bf16", "avx512_bf16", "avx512f", "avx2") if name in flags]
     return ", ".join(named) or platform.machine()
+
+
+def print_report(device: str, report: dict[str, Any]) -> None:
+    """Print the table of a device."""
+    print(f"{device} ({report['name']}), batch {report['batch']} x {CHUNK_SAMPLES} samples")
+    rows = report["rows"]
+    if chain := report["augmentation"]:
+        rows = [*rows, chain | {"name": "CLMR augmentation of two views", "ratio": math.nan}]
+    for row in rows:
+        memory = f"{row['gpu_peak_mb']:9,.0f} MB" if device == "cuda" else ""
+        print(
+            f"  {row['name']:48} {row['examples_per_s']:9.1f}/s  {row['ratio']:6.2f} x "
+            f"{row['cpu_ms']:9.2f} CPU ms an example{memory}"
+        )
+    work = report["work"]
+    print(
+        f"  a step: {work['gflop_per_example']} GFLOP an example, {work['kept_mb_per_example']} MB "
+        f"kept for its backward pass in float32, {work['gradient_mb_per_step']} MB of gradients"
+    )
 
 
 def main() -> None:
@@ -162,9 +258,10 @@ def main() -> None:
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        variant = Variant(**json.loads(options.one))
-        rate = measure(variant, options.device, options.batch, options.seconds, options.threads)
-        print(rate)
+        given = json.loads(options.one)
+        shared = (options.device, options.batch, options.seconds, options.threads)
+        rate = measure(Variant(**given), *shared) if given else augmentation(*shared)
+        print(json.dumps(asdict(rate)))
         return
     devices = [options.device] if options.device else ["cpu"]
     if options.device is None and torch.cuda.is_available():
@@ -172,12 +269,16 @@ def main() -> None:
     report = {}
     for options.device in devices:
         name = torch.cuda.get_device_name() if options.device == "cuda" else cpu_features()
-        rows = table(options)
-        report[options.device] = {"name": name, "batch": options.batch, "rows": rows}
+        rows, chain = table(options), measured_apart(None, options)
+        report[options.device] = {
+            "name": name,
+            "batch": options.batch,
+            "rows": rows,
+            "augmentation": rounded(chain) if chain else None,
+            "work": work_of_a_step(),
+        }
         if not options.json:
-            print(f"{options.device} ({name}), batch {options.batch} x {CHUNK_SAMPLES} samples")
-            for row in rows:
-                print(f"  {row['name']:48} {row['examples_per_s']:9.1f}/s  {row['ratio']:6.2f} x")
+            print_report(options.device, report[options.device])
     if options.json:
         print(json.dumps(report, indent=1))
 

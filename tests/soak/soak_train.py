@@ -299,6 +299,7 @@ def steps_done(run: Path) -> int:
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the report here.")
 def main(minutes: float, seed: int, json_file: Path | None) -> None:
     """Disturb runs for some minutes; see the module's text."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left running
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         report = soak_training(Path(folder), minutes, seed)
     write_report(report, json_file)
