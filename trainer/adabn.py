@@ -89,7 +89,7 @@ def train_adabn(
             return
         first, snr = keeper.first_step, whole_range(config.snr)
         average_from_here(encoder, forget=first == 0)
-        for batch in loader.batches(first, n_steps - first, snr=snr):
+        for batch in keeper.awaited(loader.batches(first, n_steps - first, snr=snr)):
             with torch.no_grad():
                 only_statistics(encoder)(prepare(batch.audio.to(device)))
             keeper.heard({}, len(batch))

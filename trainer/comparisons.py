@@ -172,7 +172,7 @@ def train_comparison(
             return
         first = keeper.first_step
         batches = (loader.batches(first, n_steps - first, snr=snr) for loader in loaders.values())
-        for both in zip(*batches, strict=True):
+        for both in keeper.awaited(zip(*batches, strict=True)):
             compute.seed_batch(config.seed, both[0].number)
             audio = [tuple(prepare(v.audio.to(device)) for v in half.views) for half in both]
             labels = [None if half.tags is None else half.tags.to(device) for half in both]

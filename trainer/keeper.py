@@ -10,11 +10,10 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import torch
 
@@ -23,13 +22,14 @@ from trainer.runs.checkpoint import TrainingState, load_checkpoint, save_checkpo
 from trainer.runs.distributed import World, average_buffers
 from trainer.runs.folder import RunFolder
 from trainer.runs.lock import locked
-from trainer.runs.memory import memory_mb
 from trainer.runs.metrics_log import MetricsLog
 from trainer.runs.progress import Advance, show_progress
 from trainer.runs.restore import restore
+from trainer.runs.tally import Tally
 from trainer.weights import has_checkpoint
 
 logger = logging.getLogger(__name__)
+Item = TypeVar("Item")
 SAVE_EVERY_S: Final = 60.0
 LOG_EVERY: Final = 10
 """Steps between records; checkpoints by the clock are written at these steps only, so that the
@@ -75,10 +75,7 @@ class Keeper:
     best: float | None = None
     done: bool = False
     precision: str = ""
-    _sums: dict[str, torch.Tensor | float] = field(default_factory=dict)
-    _counts: Counter[str] = field(default_factory=Counter)
-    _n_examples: int = 0
-    _since: float = 0.0
+    _tally: Tally = field(default_factory=Tally)
     _saved: float = 0.0
     _validation_s: float = 0.0
     _log: MetricsLog | None = None
@@ -109,7 +106,8 @@ class Keeper:
                     quiet=not self.world.is_main or self.done,
                 )
             )
-            self._since = self._saved = self._begin = time.monotonic()
+            self._saved = self._begin = time.monotonic()
+            self._tally.begin()
             yield self
             self._finish()
 
@@ -142,6 +140,10 @@ class Keeper:
         wanted = max(self.validations, 1)
         return step * wanted // self.n_steps > (step - 1) * wanted // self.n_steps
 
+    def awaited(self, batches: Iterable[Item]) -> Iterator[Item]:
+        """Pass batches on, and take the time that the loop waits for them: see ``Tally``."""
+        return self._tally.awaited(batches)
+
     def heard(self, figures: Mapping[str, torch.Tensor | float], n: int) -> None:
         """Note a batch of this rank; a record holds the means over all since the one before.
 
@@ -149,11 +151,7 @@ class Keeper:
             figures: losses by name; tensors are read only when they are written.
             n: examples.
         """
-        for name, value in figures.items():
-            detached = value.detach() if isinstance(value, torch.Tensor) else value
-            self._sums[name] = self._sums.get(name, 0.0) + detached
-        self._counts.update(figures.keys())
-        self._n_examples += n
+        self._tally.add(figures, n)
 
     def stepped(self, step: int, figures: Mapping[str, torch.Tensor | float]) -> None:
         """Note a finished step of the optimizer.
@@ -175,21 +173,15 @@ class Keeper:
             self.save(step)
 
     def _write(self, step: int) -> None:
-        if not self._sums:
+        if not self._tally:
             return
-        now = time.monotonic()
-        names = list(self._sums)
-        means = self.world.mean([float(self._sums[name]) / self._counts[name] for name in names])
-        figures = {f"train/{name}": value for name, value in zip(names, means, strict=True)}
-        n_all = self._n_examples * self.world.size
-        figures["train/examples_per_s"] = n_all / max(now - self._since, 1e-9)
-        figures["train/seconds"] = now - self._since
-        figures["train/memory_mb"] = memory_mb()
+        figures = self._tally.figures(self.world)
         if self._log is not None:
             self._log.write(step, figures)
         if self._show is not None:
-            self._show(step, loss=figures.get("train/loss", 0.0), n_examples=n_all)
-        self._sums, self._counts, self._n_examples, self._since = {}, Counter(), 0, now
+            n_examples = self._tally.n_examples(self.world)
+            self._show(step, loss=figures.get("train/loss"), n_examples=n_examples)
+        self._tally.begin()
 
     @contextmanager
     def validation(self, step: int) -> Iterator[None]:
@@ -204,7 +196,7 @@ class Keeper:
         yield
         taken_s = time.monotonic() - begin
         self._validation_s += taken_s
-        self._since += taken_s
+        self._tally.leave_out(taken_s)
 
     def validated(self, step: int, score: float, figures: Mapping[str, float]) -> None:
         """Note a validation; a score above the best so far makes the best checkpoint.

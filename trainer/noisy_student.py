@@ -158,7 +158,7 @@ def train_student(
         answers = Answers(teacher, predictions, parts[TARGET], loaders[TARGET], config, device)
         first = keeper.first_step
         batches = (loader.batches(first, n_steps - first, snr=snr) for loader in loaders.values())
-        for labelled, unlabelled in zip(*batches, strict=True):
+        for labelled, unlabelled in keeper.awaited(zip(*batches, strict=True)):
             compute.seed_batch(config.seed, labelled.number)
             losses_of = partial(
                 answered,

@@ -124,7 +124,7 @@ def train_encoder(config: TrainConfig, roles: Roles, run: RunFolder, compute: Co
             return
         first = keeper.first_step
         snr = whole_range(config.snr)
-        for batches in by_step(loader.batches(first, n_steps - first, snr=snr)):
+        for batches in keeper.awaited(by_step(loader.batches(first, n_steps - first, snr=snr))):
             parts = [(batch.number, torch.cat(views(batch))) for batch in batches]
             if not keeper.precision:
                 project = partial(projections, forward, projector, parts[0][1])

@@ -91,7 +91,7 @@ def train_domain(
             return
         first = keeper.first_step
         batches = (loader.batches(first, n_steps - first, snr=snr) for loader in loaders.values())
-        for source, target in zip(*batches, strict=True):
+        for source, target in keeper.awaited(zip(*batches, strict=True)):
             compute.seed_batch(config.seed, source.number)
             audio = torch.cat([source.audio, target.audio]).to(device)
             with torch.no_grad():

@@ -203,7 +203,7 @@ def train_dat(
         first = keeper.first_step
         batches = (loader.batches(first, n_steps - first, snr=snr) for loader in loaders.values())
         accuracies = list[torch.Tensor]()
-        for source, target in zip(*batches, strict=True):
+        for source, target in keeper.awaited(zip(*batches, strict=True)):
             compute.seed_batch(config.seed, source.number)
             alpha = dann_alpha(source.step / n_steps, stage.gamma) if stage.alpha == "dann" else 1.0
             weight = stage.domain_weight * alpha

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,26 @@ def test_examples_per_second_leave_validations_out(
                     now[0] += 100.0
                 kept.validated(step, 0.5, {})
     assert values(tmp_path, "train/examples_per_s") == [5.0, 5.0]
+
+
+def test_the_share_of_waiting_for_batches(
+    tmp_path: Path, one: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(keeper.time, "monotonic", lambda: now[0])
+
+    def batches() -> Iterator[int]:
+        for number in range(20):
+            now[0] += 3.0 if number < 10 else 0.0
+            yield number
+
+    with keep(tmp_path, one, n_steps=20).open() as kept:
+        for number in kept.awaited(batches()):
+            now[0] += 1.0
+            kept.heard({"loss": 1.0}, 8)
+            kept.stepped(number + 1, {})
+    assert values(tmp_path, "train/data_wait") == [0.75, 0.0]
+    assert values(tmp_path, "train/examples_per_s") == [2.0, 8.0]
 
 
 def test_checkpoints_by_the_clock(

@@ -19,7 +19,7 @@ from torch import Tensor
 from trainer.cli import train as command
 from trainer.runs.metrics_log import read_records
 
-TIMES = ("train/examples_per_s", "train/seconds", "train/memory_mb")
+TIMES = ("train/examples_per_s", "train/seconds", "train/data_wait", "train/memory_mb")
 """Figures of a log that differ between two runs of the same bits."""
 
 SAMPLES = 66_150
