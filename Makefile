@@ -9,7 +9,7 @@ SUITE := --music mtat=$(DEMO)/corpora/magnatagatune --music mtg-jamendo=$(DEMO)/
 TRAIN := $(BIN)/train
 METHODS := baseline,dat,supervised,robust
 
-.PHONY: demo demo-build demo-train results results-sets backbones test lint pytest bench peers clean
+.PHONY: demo demo-build demo-train results results-gpu results-sets backbones test lint pytest bench peers clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -35,28 +35,37 @@ demo-train: demo-build
 	$(TRAIN) tag $(DEMO)/corpora/recordings/recording_00.wav --checkpoint $(DEMO)/runs/robust-k1-s0 --top 5
 	-$(BIN)/python -m trainer.bars $(DEMO)/runs --shards $(DEMO)/shards
 
-# The documented run, docs/results.md. Real noise that training never hears, from its own sources:
-# make results ESC10=DIR MUSAN=DIR
+# The documented runs, docs/results.md. Real noise that training never hears, from its own sources:
+# make results ESC10=DIR MUSAN=DIR, make results-gpu ..., make backbones ...
 RESULTS := results
+TRAIN_SCALE := 4
+CELL_JOBS := 2
+CONTROL_SEEDS := 0
 REAL := --music mtat=$(RESULTS)/corpora/magnatagatune --split test --noise-split all --snr 10 --snr 0 --snr -10
-LENGTH := --preset demo --encoder-epochs 75 --encoder-temperature 0.5 --classifier-epochs 10 --epochs 18 --precision bfloat16
-GRID := $(TRAIN) grid $(LENGTH) --shards $(RESULTS)/shards --evaluate $(RESULTS)/real-esc10 --evaluate $(RESULTS)/real-musan \
-        --out $(RESULTS)/runs --cell-jobs 2
+LENGTH := --encoder-epochs 75 --encoder-temperature 0.5 --classifier-epochs 10 --epochs 18
+FULL_WIDTH := --width 1 --encoder-epochs 120 --encoder-lr 5e-4 --classifier-epochs 8 --classifier-batch-size 48 \
+              --epochs 16 --batch-size 48 --compile off --workers 2
+GRID = $(TRAIN) grid --preset demo --precision bfloat16 $(LENGTH) --shards $(RESULTS)/shards --evaluate $(RESULTS)/real-esc10 \
+       --evaluate $(RESULTS)/real-musan --out $(RESULTS)/runs --cell-jobs $(CELL_JOBS)
 
 BACKBONES := $(TRAIN) grid --preset demo --precision bfloat16 --rows docs/results/backbones.toml --shards $(RESULTS)/shards \
              --set test-musan=$(RESULTS)/real-musan --out $(RESULTS)/backbones --cell-jobs 2 --workers 0
 
 results-sets: $(STAMP)
-	@test -n "$(ESC10)" -a -n "$(MUSAN)" || { echo "usage: make results ESC10=DIR MUSAN=DIR, or make backbones ... (folders of real noise)"; exit 2; }
-	test -d $(RESULTS)/corpora || $(BIN)/prep demo-corpora $(RESULTS)/corpora --train-scale 4 --pretrain-songs 0
+	@test -n "$(ESC10)" -a -n "$(MUSAN)" || { echo "usage: make results ESC10=DIR MUSAN=DIR, or make results-gpu ..., or make backbones ... (folders of real noise)"; exit 2; }
+	test -d $(RESULTS)/corpora || $(BIN)/prep demo-corpora $(RESULTS)/corpora --train-scale $(TRAIN_SCALE) --pretrain-songs 0
 	$(BIN)/prep build-shards --suite demo $(subst $(DEMO)/corpora,$(RESULTS)/corpora,$(SUITE)) --out $(RESULTS)/shards
 	$(BIN)/prep build-shards $(REAL) --noise folder=$(ESC10) --name real-esc10 --out $(RESULTS)/real-esc10
 	$(BIN)/prep build-shards $(REAL) --noise musan=$(MUSAN) --name real-musan --out $(RESULTS)/real-musan
 
 results: results-sets
 	$(GRID) --rows docs/results/methods.toml --seeds 0,1,2
-	$(GRID) --rows docs/results/controls.toml --seeds 0
+	$(GRID) --rows docs/results/controls.toml --seeds $(CONTROL_SEEDS)
 	$(TRAIN) compare $(RESULTS)/runs/*-s? --out $(RESULTS)/table
+
+# At full width, on twice the corpora, three seeds of every row: for one GPU with 16 cores beside it.
+results-gpu:
+	$(MAKE) results RESULTS=$(RESULTS)/gpu TRAIN_SCALE=8 CELL_JOBS=8 CONTROL_SEEDS=0,1,2 LENGTH="$(FULL_WIDTH)"
 
 backbones: results-sets
 	$(BACKBONES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -21,6 +22,8 @@ from trainer.level import scale_to_rms
 from trainer.models.buffers import buffers_kept
 from trainer.precision import choose_precision
 from trainer.runs.distributed import World, environment, joined_world
+
+logger = logging.getLogger(__name__)
 
 _LATE: Final = ("imed out", "imeout")
 _LOST: Final = ("onnection", "gloo", "NCCL", "peer", *_LATE)
@@ -99,6 +102,7 @@ class Compute:
             isinstance(part, nn.SyncBatchNorm) for part in module.modules()
         )
         if wanted == "on" or (wanted == "auto" and gains):
+            logger.info("compiling: the first steps take a minute; --compile off begins at once")
             called: nn.Module = torch.compile(module)  # type: ignore[assignment]
             return called
         return module

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.attention import POOLING
-from trainer.runs.folder import CONFIG, METRICS
+from trainer.runs.folder import METRICS
 from trainer.runs.metrics_log import read_records
 from trainer.tagger import load_tagger
+from trainer.weights import holds_checkpoint
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def row_costs(
 
 
 def _at_hand(run: Path, *, attends: bool) -> bool:
-    return ((run / POOLING if attends else run) / CONFIG).is_file()
+    return holds_checkpoint(run / POOLING if attends else run)
 
 
 def run_cost(run: Path, *, attends: bool = False) -> RowCost:

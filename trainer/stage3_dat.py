@@ -10,9 +10,7 @@ after.
 
 from __future__ import annotations
 
-import logging
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -39,6 +37,7 @@ from trainer.losses import consistency_loss, domain_loss, tag_loss
 from trainer.models.freeze import freeze, unfreeze
 from trainer.models.heads import DomainClassifier, LabelPredictor
 from trainer.models.reversal import reverse_gradient
+from trainer.overshoot import warn_of_overshoot
 from trainer.roles import Roles
 from trainer.runs.checkpoint import TrainingState
 from trainer.runs.distributed import (
@@ -56,9 +55,6 @@ from trainer.stage2_domain import domain_accuracy, new_classifier
 from trainer.sync_batchnorm import with_batchnorm
 from trainer.validation import TagValidation
 from trainer.weights import find_stage, weights_sha256
-
-logger = logging.getLogger(__name__)
-OVERSHOOT_ACCURACY = 0.4
 
 
 @dataclass(frozen=True)
@@ -306,26 +302,3 @@ def tagger_card(config: TrainConfig, roles: Roles, tags: tuple[str, ...]) -> dic
         "band_hz": index.config.get("band_hz"),
         "trained_on": {"set": index.name, "plan_sha256": index.plan_sha256},
     }
-
-
-def warn_of_overshoot(accuracies: Sequence[torch.Tensor], batch_size: int, step: int) -> None:
-    """Warn where the encoder has made the classifier confidently wrong (METHOD.md 4, pitfall 3).
-
-    One batch may be below chance by chance, so the mean of many is looked at, and three of its
-    standard errors are allowed.
-
-    Args:
-        accuracies: of the batches since the last look, 0-d each.
-        batch_size: examples of a batch, both halves.
-        step: steps done, for the message.
-    """
-    accuracy = float(torch.stack(list(accuracies)).mean())
-    by_chance = 3 * math.sqrt(0.25 / (batch_size * len(accuracies)))
-    if accuracy < min(OVERSHOOT_ACCURACY, 0.5 - by_chance):
-        logger.warning(
-            "dat step %d: the domain classifier is right on %.0f %% of what it heard, below "
-            "chance: the encoder has swapped the domains instead of mixing them; use "
-            "--domain-loss confusion, a smaller --lambda, or --refresh-domain-classifier",
-            step,
-            100 * accuracy,
-        )

@@ -28,6 +28,11 @@ def has_checkpoint(folder: Path) -> bool:
     return (folder / STATE).is_file() or folder.with_name(f".{folder.name}.old").is_dir()
 
 
+def holds_checkpoint(path: Path) -> bool:
+    """Tell whether ``find_checkpoint`` finds any below a folder; scores may travel without one."""
+    return any(has_checkpoint(path / place) for place in _PLACES)
+
+
 def find_checkpoint(path: Path, *below: str) -> Checkpoint:
     """Load the best checkpoint of a run, of one of its stages, or a checkpoint folder itself.
 

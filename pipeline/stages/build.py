@@ -6,6 +6,7 @@ with the same bytes.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -18,6 +19,7 @@ from pipeline.config import RunOptions
 from pipeline.engine import run_tasks
 from pipeline.fingerprint import tools
 from pipeline.finish import finish_set
+from pipeline.memory_need import memory_note
 from pipeline.output import locked, prepare_output
 from pipeline.planned import Plan
 from pipeline.progress import Reporter, SilentReporter
@@ -26,6 +28,8 @@ from pipeline.render import RenderOptions, Roots, SourceChangedError
 from pipeline.scan_cache import forget
 from pipeline.shard_task import PlanHeader, build_shard, write_header, write_rows
 from pipeline.sources import absolute_url
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,8 @@ def _build(
 ) -> tuple[int, float]:
     """Build all shards and finish the set; returns shards and seconds that were already done."""
     n_resumed, seconds_resumed = 0, 0.0
+    if run.scheduler is None and (note := memory_note(plan, run.jobs)):
+        _log.warning("%s", note)
     shards = plan.shards()
     write_header(out, header)
     store.remove(store.join(out, INDEX))  # there only where files of a finished set were lost

@@ -114,16 +114,18 @@ def main() -> None:
     gpu = torch.cuda.is_available()
     parser.add_argument("--device", default="cuda" if gpu else "cpu")
     parser.add_argument("--workers", type=int, default=15 if gpu else 0)
-    parser.add_argument("--clips", type=int, default=192)
+    parser.add_argument("--clips", type=int, default=96)
     parser.add_argument("--steps", type=int, default=200 if gpu else 60)
     parser.add_argument("--preset", default="thesis")
     parser.add_argument("--epoch-clips", type=int, default=25_863)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    if options.device == "cuda" and not gpu:
+        parser.exit(1, "needs a CUDA device\n")
     rows = measured(options)
     if options.json:
         name = torch.cuda.get_device_name() if options.device == "cuda" else "cpu"
-        print(json.dumps({"device": name, **vars(options), "stages": rows}, indent=1))
+        print(json.dumps({**vars(options), "device": name, "stages": rows}, indent=1))
         return
     print(f"{options.preset} preset on {options.device}, {options.workers} workers")
     for name, row in rows.items():

@@ -263,6 +263,8 @@ def main() -> None:
         rate = measure(Variant(**given), *shared) if given else augmentation(*shared)
         print(json.dumps(asdict(rate)))
         return
+    if options.device == "cuda" and not torch.cuda.is_available():
+        parser.exit(1, "needs a CUDA device\n")
     devices = [options.device] if options.device else ["cpu"]
     if options.device is None and torch.cuda.is_available():
         devices.append("cuda")

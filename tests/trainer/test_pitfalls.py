@@ -42,6 +42,7 @@ from trainer.data import load_refs
 from trainer.data.reading import LABELLED_CLEAN, UNLABELLED_CLEAN, UNLABELLED_NOISY, View
 from trainer.models.freeze import freeze
 from trainer.models.heads import DomainClassifier, LabelPredictor
+from trainer.overshoot import warn_of_overshoot
 from trainer.runs.distributed import World
 from trainer.stage1_encoder import new_encoder
 from trainer.stage3_dat import Networks, dat_losses, set_learning, tagger_optimizer
@@ -483,7 +484,7 @@ def test_planted_fault_is_noticed(
 def test_overshoot_is_warned_of(
     caplog: pytest.LogCaptureFixture, accuracies: list[float], batch_size: int, warned: bool
 ) -> None:
-    stage3.warn_of_overshoot([torch.tensor(one) for one in accuracies], batch_size, 7)
+    warn_of_overshoot([torch.tensor(one) for one in accuracies], batch_size, 7)
     text = "dat step 7: the domain classifier is right on 39 % of what it heard, below chance"
     assert (text in caplog.text) == warned and ("--domain-loss confusion" in caplog.text) == warned
 

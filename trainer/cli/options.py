@@ -138,10 +138,16 @@ def option_name(section: str, field: str) -> str:
 
 
 def attribute_helps(config_class: type) -> dict[str, str]:
-    """Return the help text of each field, from the class' docstring."""
+    """Return the help text of each field, from the class' docstring.
+
+    A sentence that begins with a value to type keeps the value as it is typed.
+    """
     text = (config_class.__doc__ or "").partition("Attributes:")[2]
     entries = re.findall(r"^ {8}(\w+): (.*?)(?=^ {8}\w+: |\Z)", text, re.MULTILINE | re.DOTALL)
-    return {name: " ".join(words.replace("``", "").split()) for name, words in entries}
+    return {
+        name: " ".join((words[0].upper() + words[1:]).replace("``", "").split())
+        for name, words in entries
+    }
 
 
 def _choices(annotation: Any) -> list[str]:
@@ -186,7 +192,7 @@ def _config_options(methods: Collection[Method]) -> Iterator[Callable[[Command],
                 continue
             option, text = option_name(section, field.name), helps[field.name]
             default = _shown(option, getattr(defaults, field.name))
-            help_text = f"{text[0].upper()}{text[1:]}  [default: {default}]"
+            help_text = f"{text}  [default: {default}]"
             settings: dict[str, Any] = {"default": None, "help": help_text}
             if hints[field.name] is not bool:
                 settings["type"] = _kind(section, field.name, hints[field.name])
