@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import uuid
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -89,7 +90,8 @@ def predict_chunks(
 def write_arrays(path: Path, arrays: Iterable[tuple[str, NDArray[np.float32]]]) -> int:
     """Write a NumPy archive (.npz) with an array per name, whatever the names are, as they come.
 
-    The file is there when all are written, and is not where there are none.
+    The file is there when all are written, and is not where there are none; pipes and devices are
+    written to as they are. What goes wrong in ``arrays`` is raised as it is.
 
     Returns:
         How many arrays were written.
@@ -97,19 +99,40 @@ def write_arrays(path: Path, arrays: Iterable[tuple[str, NDArray[np.float32]]]) 
     Raises:
         ManifestError: the file cannot be written; said before the first array is asked for.
     """
-    partial, n_written = path.with_name(f".{path.name}.partial"), 0
+    path, n_written = path.resolve(), 0
+    in_place = path.exists() and not path.is_file()
+    partial = path if in_place else path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
+    with contextlib.ExitStack() as stack:
+        if not in_place:
+            stack.callback(_removed, partial)
+        with _named(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            archive = zipfile.ZipFile(partial, "w")
+        stack.callback(_closed, archive)
+        for name, array in arrays:
+            with _named(path), archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
+            n_written += 1
+        with _named(path):
+            archive.close()
+            if n_written and not in_place:
+                partial.replace(path)
+    return n_written
+
+
+def _removed(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+def _closed(archive: zipfile.ZipFile) -> None:
+    with contextlib.suppress(OSError, ValueError):  # after an error, which is the one to tell
+        archive.close()
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(partial, "w") as archive:
-            for name, array in arrays:
-                with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-                    np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
-                n_written += 1
-        if n_written:
-            partial.replace(path)
-        return n_written
+        yield
     except OSError as error:
-        raise ManifestError(f"{path}: cannot be written: {error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()
+        raise ManifestError(f"{path}: cannot be written: {error.strerror or error}") from error

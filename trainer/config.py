@@ -353,6 +353,8 @@ class TrainConfig:
         """
         values = asdict(self)
         del values["pooling"]
+        if self.domain.batchnorm:  # came later than the first runs, which had it
+            del values["domain"]["batchnorm"]
         if self.method != "noisy-student":
             for name in ("student", "teacher", "unlabelled"):
                 del values[name]

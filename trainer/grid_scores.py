@@ -14,6 +14,7 @@ from trainer.evaluation.checkpoint import SetRequest, evaluate_checkpoint
 from trainer.evaluation.evaluate import EVALUATION_FOLDER, evaluation_name
 from trainer.evaluation.figures import Evaluation
 from trainer.evaluation.set_clips import plan_id
+from trainer.perturb.names import parse_perturbations
 from trainer.perturb.perturbation import Perturbation
 
 
@@ -27,6 +28,8 @@ def score_cell(
 ) -> None:
     """Evaluate a finished run in every way that is not there yet.
 
+    Perturbations that were scored before stay in: they are scored again with the others.
+
     Args:
         run: the run's folder.
         requests: the sets.
@@ -39,19 +42,31 @@ def score_cell(
     """
     for aggregate in aggregates:
         path = run / EVALUATION_FOLDER / evaluation_name(aggregate)
-        if not _is_scored(path, requests, perturbations):
+        found = row_from_json(path.read_bytes(), Evaluation, str(path)) if path.is_file() else None
+        if found is None or not _is_scored(found, requests, perturbations):
             evaluate_checkpoint(
-                run, requests, device=device, aggregate=aggregate, perturbations=perturbations
+                run,
+                requests,
+                device=device,
+                aggregate=aggregate,
+                perturbations=_with_earlier(found, perturbations),
             )
 
 
+def _with_earlier(
+    found: Evaluation | None, perturbations: Sequence[Perturbation]
+) -> tuple[Perturbation, ...]:
+    """Return what is asked for and what an evaluation has already."""
+    sets = found.sets if found else ()
+    names = [item.member for one in sets for item in one.figures.perturbed]
+    earlier = parse_perturbations(names) if names else ()
+    return tuple({item.name: item for item in (*earlier, *perturbations)}.values())
+
+
 def _is_scored(
-    path: Path, requests: Sequence[SetRequest], perturbations: Sequence[Perturbation]
+    found: Evaluation, requests: Sequence[SetRequest], perturbations: Sequence[Perturbation]
 ) -> bool:
     """Tell whether a run's scores on these very sets, so perturbed, are there."""
-    if not path.is_file():
-        return False
-    found = row_from_json(path.read_bytes(), Evaluation, str(path))
     scored = {
         (one.label.name, one.label.plan_id): {
             (item.member, item.definition) for item in one.figures.perturbed

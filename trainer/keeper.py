@@ -181,7 +181,7 @@ class Keeper:
         if self._show is not None:
             n_examples = self._tally.n_examples(self.world)
             self._show(step, loss=figures.get("train/loss"), n_examples=n_examples)
-        self._tally.begin()
+        self._tally.begin(self._tally.until)
 
     @contextmanager
     def validation(self, step: int) -> Iterator[None]:

@@ -14,6 +14,9 @@ logger = logging.getLogger(__name__)
 OVERSHOOT_ACCURACY: Final = 0.4
 """A domain classifier this often right is confidently wrong: chance is 0.5."""
 
+OVERSHOOT_BATCHES: Final = 50
+"""Newest batches that are looked at: a run that swaps late must not be excused by its beginning."""
+
 
 def warn_of_overshoot(accuracies: Sequence[torch.Tensor], batch_size: int, step: int) -> None:
     """Warn where the encoder has made the classifier confidently wrong (METHOD.md 4, pitfall 3).
@@ -22,7 +25,7 @@ def warn_of_overshoot(accuracies: Sequence[torch.Tensor], batch_size: int, step:
     standard errors are allowed.
 
     Args:
-        accuracies: of the batches since the last look, 0-d each.
+        accuracies: of the newest batches, 0-d each; at least one.
         batch_size: examples of a batch, both halves.
         step: steps done, for the message.
     """

@@ -10,6 +10,7 @@ after.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -37,7 +38,7 @@ from trainer.losses import consistency_loss, domain_loss, tag_loss
 from trainer.models.freeze import freeze, unfreeze
 from trainer.models.heads import DomainClassifier, LabelPredictor
 from trainer.models.reversal import reverse_gradient
-from trainer.overshoot import warn_of_overshoot
+from trainer.overshoot import OVERSHOOT_BATCHES, warn_of_overshoot
 from trainer.roles import Roles
 from trainer.runs.checkpoint import TrainingState
 from trainer.runs.distributed import (
@@ -198,7 +199,7 @@ def train_dat(
             return
         first = keeper.first_step
         batches = (loader.batches(first, n_steps - first, snr=snr) for loader in loaders.values())
-        accuracies = list[torch.Tensor]()
+        accuracies = deque[torch.Tensor](maxlen=OVERSHOOT_BATCHES)
         for source, target in keeper.awaited(zip(*batches, strict=True)):
             compute.seed_batch(config.seed, source.number)
             alpha = dann_alpha(source.step / n_steps, stage.gamma) if stage.alpha == "dann" else 1.0
@@ -233,7 +234,6 @@ def train_dat(
             keeper.stepped(step, {"lambda_alpha": weight, **heard, **learning_rates(stage)})
             if keeper.validates(step):
                 warn_of_overshoot(accuracies, 2 * stage.batch_size, step)
-                accuracies.clear()
                 with keeper.validation(step):
                     found = validation(
                         encoder,

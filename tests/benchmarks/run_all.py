@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import torch
 from pages import page
 
 HERE = Path(__file__).resolve().parent
@@ -63,7 +64,10 @@ def machine() -> str:
     flags = set(path.read_text().split()) if path.is_file() else set()
     wanted = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
     features = ", ".join(name for name in wanted if name in flags) or "no vector extensions known"
-    return f"{len(os.sched_getaffinity(0))} cores, {platform.machine()} ({features})"
+    cores = f"{len(os.sched_getaffinity(0))} cores, {platform.machine()} ({features})"
+    if torch.cuda.is_available():
+        return f"one {torch.cuda.get_device_name()} of {torch.cuda.device_count()}, {cores}"
+    return cores
 
 
 def run(name: str, quick: bool) -> dict[str, Any] | str:

@@ -206,6 +206,8 @@ def test_a_grid_trains_stage_1_once_a_seed_and_goes_on(
     run_well(*command, "--perturb", "white-noise:0.4")
     run_well(*command)
     assert len(trained) == 9
+    more = run_well(*command, "--perturb", "drc:speech").output
+    assert len(trained) == 13 and "white-noise:0.4" in more, "what was scored before stays in"
     for name, status, text in (
         ("reverb", 2, "--perturb: expected all, or names of"),
         ("time-stretch:4", 1, "time-stretch:4: expected at least one chunk of"),

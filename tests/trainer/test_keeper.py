@@ -20,7 +20,7 @@ from trainer.keeper import Keeper
 from trainer.runs.checkpoint import load_checkpoint
 from trainer.runs.distributed import World
 from trainer.runs.folder import RunFolder
-from trainer.runs.metrics_log import read_records
+from trainer.runs.metrics_log import MetricsLog, read_records
 
 
 @pytest.fixture
@@ -99,6 +99,26 @@ def test_the_share_of_waiting_for_batches(
             kept.stepped(number + 1, {})
     assert values(tmp_path, "train/data_wait") == [0.75, 0.0]
     assert values(tmp_path, "train/examples_per_s") == [2.0, 8.0]
+
+
+def test_records_leave_no_time_out(
+    tmp_path: Path, one: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(keeper.time, "monotonic", lambda: now[0])
+    real = MetricsLog.write
+
+    def slow(self: MetricsLog, step: int, figures: dict[str, float]) -> None:
+        now[0] += 0.5
+        real(self, step, figures)
+
+    monkeypatch.setattr(MetricsLog, "write", slow)
+    with keep(tmp_path, one, n_steps=20, validations=0).open() as kept:
+        for number in range(20):
+            now[0] += 1.0
+            kept.heard({"loss": 1.0}, 8)
+            kept.stepped(number + 1, {})
+    assert values(tmp_path, "train/seconds") == [10.0, 10.5], "the first record is written in it"
 
 
 def test_checkpoints_by_the_clock(

@@ -489,6 +489,18 @@ def test_overshoot_is_warned_of(
     assert (text in caplog.text) == warned and ("--domain-loss confusion" in caplog.text) == warned
 
 
+def test_a_swap_at_the_end_is_not_excused_by_the_beginning(
+    suite: Path, dat_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at = list[tuple[int, int]]()
+    monkeypatch.setattr(stage3, "OVERSHOOT_BATCHES", 2)
+    monkeypatch.setattr(
+        stage3, "warn_of_overshoot", lambda found, size, step: looked_at.append((len(found), size))
+    )
+    run_well("dat", "--shards", suite, "--out", tmp_path, "--encoder", dat_run, *DAT)
+    assert looked_at == [(2, 8), (2, 8)], "the newest two batches, both halves of four"
+
+
 def test_a_run_that_overshoots_says_so(
     suite: Path, dat_run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import shutil
+import threading
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
@@ -324,6 +327,45 @@ def test_an_archive_that_cannot_be_written_is_refused_before_the_work(tmp_path: 
 
     with pytest.raises(ManifestError, match=r"file/e\.npz: cannot be written"):
         write_arrays(tmp_path / "file" / "e.npz", arrays())
+
+
+def test_devices_and_links_stay_what_they_are(tmp_path: Path) -> None:
+    arrays = [("a", np.ones(3, np.float32))]
+    pipe, read = tmp_path / "pipe", list[bytes]()
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
+    reader.start()
+    assert write_arrays(pipe, arrays) == 1
+    reader.join(timeout=30)
+    assert pipe.is_fifo()
+    with np.load(io.BytesIO(read[0]), allow_pickle=False) as found:
+        np.testing.assert_array_equal(found["a"], np.ones(3))
+    link, target = tmp_path / "link.npz", tmp_path / "target.npz"
+    link.symlink_to(target)
+    write_arrays(link, arrays)
+    assert link.is_symlink() and target.is_file()
+    assert {p.name for p in tmp_path.iterdir()} == {"pipe", "link.npz", "target.npz"}
+
+
+def test_errors_of_reading_are_not_called_errors_of_writing(tmp_path: Path) -> None:
+    def arrays() -> Iterator[tuple[str, np.ndarray]]:
+        yield "a", np.ones(3, np.float32)
+        raise PermissionError(13, "Permission denied", "song.wav")
+
+    with pytest.raises(PermissionError, match=r"song\.wav"):
+        write_arrays(tmp_path / "e.npz", arrays())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_may_not_be_read_is_named(
+    dat_run: Path, odd_files: dict[str, Path], tmp_path: Path
+) -> None:
+    name = tmp_path / ("x" * 300 + ".wav")
+    found = run("embed", name, odd_files["good.wav"], "--checkpoint", dat_run,
+                "-o", tmp_path / "e.npz")  # fmt: skip
+    assert found.exit_code == 1
+    assert "cannot be read: File name too long" in found.stderr
+    assert "embed: step 2/2" in found.stderr, "files that were tried count as done"
 
 
 def test_a_failure_on_the_way_leaves_the_archive_as_it_was(tmp_path: Path) -> None:

@@ -39,6 +39,13 @@ def test_the_thesis_preset() -> None:
     assert not config.extra_target and config.seed == 0 and config.encoder_init == "pretrained"
 
 
+def test_what_came_later_is_in_no_record_while_it_changes_nothing() -> None:
+    config = TrainConfig()
+    assert "batchnorm" not in config.record()["domain"], "runs from before go on"
+    changed = replace(config, domain=replace(config.domain, batchnorm=False))
+    assert changed.record()["domain"]["batchnorm"] is False
+
+
 def test_inputs_are_levelled_unless_a_preset_says_otherwise() -> None:
     assert TrainConfig().model.input_level == "rms"
     assert preset_config("demo", "dat").model.input_level == "rms"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from trainer.audio_files import file_chunks, predict_chunks, write_arrays
 from trainer.cli.aggregate import AGGREGATE
 from trainer.compute import open_compute
 from trainer.config import Aggregation, SystemConfig
-from trainer.runs.progress import show_progress
+from trainer.runs.progress import Advance, show_progress
 from trainer.tagger import Tagger, load_tagger
 
 _CHECKPOINT = click.option(
@@ -118,10 +119,8 @@ def embed(
 
     def arrays() -> Iterator[tuple[str, NDArray[np.float32]]]:
         with show_progress("embed", len(set(audio))) as show:
-            predicted = _predicted(audio, tagger, decoder, device)
-            for number, (url, _, embeddings) in enumerate(predicted, 1):
+            for url, _, embeddings in _predicted(audio, tagger, decoder, device, show):
                 yield url, embeddings if per_chunk else embeddings.mean(axis=0)
-                show(number, n_examples=1)
 
     n_written = write_arrays(output, arrays())
     if n_written:
@@ -131,19 +130,28 @@ def embed(
 
 
 def _predicted(
-    audio: tuple[str, ...], tagger: Tagger, decoder: str, device: str
+    audio: tuple[str, ...],
+    tagger: Tagger,
+    decoder: str,
+    device: str,
+    show: Advance | None = None,
 ) -> Iterator[tuple[str, NDArray[np.float32], NDArray[np.float32]]]:
     """Yield name, probabilities and embeddings of each file; name those that cannot be read."""
     with open_compute(SystemConfig(device=device)) as compute:
         predict = tagger.predict(compute.device)
-        for url in dict.fromkeys(audio):
+        for number, url in enumerate(dict.fromkeys(audio), 1):
+            found = []
             try:
                 pieces = file_chunks(url, tagger, decoder)
                 found = [predict_chunks(predict, chunks) for chunks in pieces]
             except UsageError:  # an option that no file can be read with
                 raise
             except ManifestError as error:
-                click.echo(f"train: {error}", err=True)
-                continue
-            probabilities, embeddings = zip(*found, strict=True)
-            yield url, np.concatenate(probabilities), np.concatenate(embeddings)
+                sys.stderr.write(f"train: {error}\n")  # above a progress bar, where there is one
+            except OSError as error:
+                sys.stderr.write(f"train: {url}: cannot be read: {error.strerror or error}\n")
+            if found:
+                probabilities, embeddings = zip(*found, strict=True)
+                yield url, np.concatenate(probabilities), np.concatenate(embeddings)
+            if show is not None:
+                show(number, n_examples=1)

@@ -21,13 +21,13 @@ class Tally:
     def __init__(self) -> None:
         self.begin()
 
-    def begin(self) -> None:
-        """Forget what was noted; time runs from now on."""
+    def begin(self, now: float | None = None) -> None:
+        """Forget what was noted; time runs from ``now`` on, the end of the last record."""
         self._sums: dict[str, torch.Tensor | float] = {}
         self._counts = Counter[str]()
         self._n_examples = 0
         self._waited_s = 0.0
-        self._since = time.monotonic()
+        self._since = self._until = time.monotonic() if now is None else now
 
     def __bool__(self) -> bool:
         """Tell whether anything was noted."""
@@ -59,6 +59,11 @@ class Tally:
                 self._waited_s += time.monotonic() - begin
             yield batch
 
+    @property
+    def until(self) -> float:
+        """When the last figures were asked for; the next record begins there."""
+        return self._until
+
     def leave_out(self, taken_s: float) -> None:
         """Leave out time that belongs to something else, a validation, s."""
         self._since += taken_s
@@ -76,7 +81,8 @@ class Tally:
         """
         names = list(self._sums)
         means = world.mean([float(self._sums[name]) / self._counts[name] for name in names])
-        seconds = time.monotonic() - self._since
+        self._until = time.monotonic()
+        seconds = self._until - self._since
         taken_s = max(seconds, 1e-9)
         return {
             **{f"train/{name}": value for name, value in zip(names, means, strict=True)},
