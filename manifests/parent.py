@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import multiprocessing
 import os
 import threading
 import time
+from multiprocessing.connection import wait
 from typing import Final
 
 POLL_S: Final = 0.25
@@ -16,14 +18,18 @@ def end_with_parent() -> None:
     """End this process soon after the one that started it is gone (kill -9, out of memory).
 
     joblib's workers would finish their task, begin the next and then wait for five minutes, while
-    the user may already have begun the same work again in the same place. Called again in one
-    process, it changes nothing.
+    the user may already have begun the same work again in the same place. Workers of a fork server
+    would wait for ever: their parent by number is the server, and the server waits for them.
+    Called again in one process, it changes nothing.
     """
-    parent = os.getppid()
+    parent, starter = os.getppid(), multiprocessing.parent_process()
 
     def watch() -> None:
         while os.getppid() == parent:
-            time.sleep(POLL_S)
+            if starter is None:
+                time.sleep(POLL_S)
+            elif wait([starter.sentinel], timeout=POLL_S):  # its end of a pipe is closed
+                break
         os._exit(1)
 
     threading.Thread(target=watch, name="end-with-parent", daemon=True).start()

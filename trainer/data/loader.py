@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from manifests.canonical import canonical_json
 from manifests.errors import ManifestError, UsageError
+from manifests.parent import end_with_parent
 from manifests.rows import CHUNK_SAMPLES
 from trainer.data.batches import Batch
 from trainer.data.part import Part, check_parts
@@ -271,4 +272,10 @@ def _data_loader(stream: IterableDataset[Any], config: LoaderConfig) -> DataLoad
         prefetch_factor=config.prefetch,
         pin_memory=config.pin_memory,
         multiprocessing_context=context,
+        worker_init_fn=_settle_in,
     )
+
+
+def _settle_in(worker: int) -> None:
+    del worker
+    end_with_parent()
