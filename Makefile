@@ -9,7 +9,7 @@ SUITE := --music mtat=$(DEMO)/corpora/magnatagatune --music mtg-jamendo=$(DEMO)/
 TRAIN := $(BIN)/train
 METHODS := baseline,dat,supervised,robust
 
-.PHONY: demo demo-build demo-train results results-gpu results-sets backbones test lint pytest bench peers clean
+.PHONY: demo demo-build demo-train results results-gpu results-sets backbones robustness test lint pytest bench peers clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -69,6 +69,9 @@ results-gpu:
 
 backbones: results-sets
 	$(BACKBONES)
+
+robustness: results-sets
+	$(BACKBONES) --perturb all
 
 test: lint pytest
 

@@ -24,7 +24,7 @@ PRESETS: Final[dict[str, dict[str, dict[str, Any]]]] = {
         },
         "domain": {"epochs": 30, "batch_size": 24, "lr": 1e-3, "validations": 3},
         "tagger": {
-            "epochs": 50,
+            "epochs": 60,
             "batch_size": 24,
             "lr": 5e-4,
             "validations": 4,
