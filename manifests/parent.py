@@ -23,12 +23,13 @@ def end_with_parent() -> None:
     Called again in one process, it changes nothing.
     """
     parent, starter = os.getppid(), multiprocessing.parent_process()
+    pipe = starter.sentinel if starter else None  # joblib's workers have a starter without one
 
     def watch() -> None:
         while os.getppid() == parent:
-            if starter is None:
+            if pipe is None:
                 time.sleep(POLL_S)
-            elif wait([starter.sentinel], timeout=POLL_S):  # its end of a pipe is closed
+            elif wait([pipe], timeout=POLL_S):  # its other end is closed
                 break
         os._exit(1)
 

@@ -104,6 +104,17 @@ def test_a_lost_worker_is_named_as_such_and_the_next_call_works() -> None:
     assert sorted(run_tasks(square, NUMBERS, jobs=2))[-1] == 64
 
 
+def threads_after_a_while(number: int) -> tuple[int, list[str]]:
+    time.sleep(0.6)  # longer than the watch looks away
+    return number, [thread.name for thread in threading.enumerate()]
+
+
+def test_workers_watch_their_parent_in_silence(capfd: pytest.CaptureFixture[str]) -> None:
+    found = dict(run_tasks(threads_after_a_while, [(n,) for n in range(4)], jobs=2))
+    assert all("end-with-parent" in names for names in found.values()), found
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_workers_leave_control_c_to_their_parent() -> None:
     """A terminal sends it to all of them, in the middle of whatever they decode or write."""
     assert sorted(run_tasks(interrupt_itself, NUMBERS, jobs=2)) == list(range(9))
