@@ -156,6 +156,9 @@ class Keeper:
     def stepped(self, step: int, figures: Mapping[str, torch.Tensor | float]) -> None:
         """Note a finished step of the optimizer.
 
+        Where a validation is due next, ``validated`` saves: a checkpoint from before it would let a
+        run that is killed during the validation go on without it, or count as done.
+
         Args:
             step: steps done.
             figures: schedules and rates by name.
@@ -163,7 +166,8 @@ class Keeper:
         self.heard(figures, 0)
         if step % LOG_EVERY == 0 or step == self.n_steps:
             self._write(step)
-            self._save_by_clock(step)
+            if not self.validates(step):
+                self._save_by_clock(step)
 
     def _save_by_clock(self, step: int) -> None:
         """Save where the last checkpoint is old; the first rank's clock decides for all."""

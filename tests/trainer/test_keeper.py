@@ -137,6 +137,42 @@ def test_checkpoints_by_the_clock(
     assert load_checkpoint(tmp_path / "checkpoints" / "last").progress["step"] == 90
 
 
+def test_a_kill_during_a_validation_repeats_it(
+    suite: Path, dat_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "SAVE_EVERY_S", -1.0)
+    monkeypatch.setattr(keeper, "LOG_EVERY", 1)
+    shared = ("baseline", "--shards", suite, "--encoder", dat_run, *COMPARISON, "--lr", "3e-3")
+    run_well(*shared, "--out", tmp_path / "whole")
+    steps = [
+        record["step"]
+        for record in read_records(tmp_path / "whole" / "metrics.jsonl")
+        if "valid/score" in record
+    ]
+    real = Keeper.validated
+    for killed_at in steps:
+
+        def validated(
+            self: Keeper, step: int, *rest: Any, killed_at: int = killed_at, **named: Any
+        ) -> None:
+            if step == killed_at:
+                raise KilledError
+            real(self, step, *rest, **named)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Keeper, "validated", validated)
+            with pytest.raises(KilledError):
+                run(*shared, "--out", tmp_path / str(killed_at))
+        run_well(*shared, "--out", tmp_path / str(killed_at))
+        for name in ("best", "last"):
+            found, whole = (
+                tmp_path / run_name / "checkpoints" / name for run_name in (str(killed_at), "whole")
+            )
+            assert_same_weights(found, whole)
+        scores = values(tmp_path / str(killed_at), "valid/score")
+        assert scores == values(tmp_path / "whole", "valid/score")
+
+
 def test_the_best_is_kept_and_a_diverged_score_never_is(tmp_path: Path, one: Training) -> None:
     best = tmp_path / "checkpoints" / "best"
     with keep(tmp_path, one, n_steps=6, validations=6).open() as kept:
