@@ -409,7 +409,7 @@ def test_evaluate_scores_with_both(clips: Path, partial: Path, tmp_path: Path) -
     run_folder = tmp_path / "partial"
     shutil.copytree(partial, run_folder)
     command = ("evaluate", "--checkpoint", run_folder, "--shards", clips / "test-musan")
-    shown = [run_well(*command, *more).output for more in ((), ("--aggregate", "attention"))]
+    shown = [run_well(*command, *more).stdout for more in ((), ("--aggregate", "attention"))]
     assert shown[0].startswith("partial on test-musan: 6 clips")
     assert shown[1].startswith("partial (attention) on test-musan: 6 clips")
     names = {path.name for path in (run_folder / "evaluation").iterdir()}
