@@ -15,13 +15,15 @@ from tiny_loaders import CONFIG, assert_same, loader
 from tiny_sets import TAGS, write_set
 
 import trainer.data.crops as crops
+import trainer.data.loader as loader_module
 from manifests import store
 from manifests.errors import ManifestError, UsageError
 from manifests.shardset import ShardSet
-from trainer.data import Loader, SnrRange, make_part
+from trainer.data import Loader, LoaderConfig, SnrRange, make_part
 from trainer.data import reading as readings
 from trainer.data.batches import by_step
 from trainer.data.index import load_refs
+from trainer.data.loader import serve
 from trainer.data.reading import Reading
 
 
@@ -282,3 +284,25 @@ def test_batches_that_are_lost_on_the_way_are_missed(
         monkeypatch.setattr("trainer.data.loader.serve", lambda *_, kept=kept: iter(kept))
         with pytest.raises(ManifestError, match=said):
             list(one.batches(0, 3))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ConnectionResetError(104, "Connection reset by peer"), EOFError(), FileNotFoundError()],
+)
+def test_a_socket_of_a_lost_process_is_a_lost_process(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def broken(stream: object, config: object) -> Iterator[object]:
+        yield 1
+        raise error
+
+    monkeypatch.setattr(loader_module, "_data_loader", broken)
+    items = serve([], LoaderConfig(batch_size=1, n_workers=2))  # type: ignore[arg-type]
+    assert next(items) == 1
+    with pytest.raises(ManifestError, match=r"expected all 2 decoding processes .* lost one: "):
+        next(items)
+    alone = serve([], LoaderConfig(batch_size=1))  # type: ignore[arg-type]
+    next(alone)
+    with pytest.raises(type(error)):
+        next(alone)

@@ -248,13 +248,17 @@ def serve(stream: IterableDataset[Any], config: LoaderConfig) -> Iterator[Any]:
     """
     try:
         yield from _data_loader(stream, config)
-    except RuntimeError as error:
-        if "DataLoader worker (pid" not in str(error):
+    except (RuntimeError, ConnectionError, EOFError, FileNotFoundError) as error:
+        # A batch is fetched over a socket of the process that made it: where that is gone, the
+        # socket may say so before the DataLoader does.
+        named = isinstance(error, RuntimeError)
+        if not config.n_workers or (named and "DataLoader worker (pid" not in str(error)):
             raise
+        said = (str(error).splitlines() or [type(error).__name__])[0]
         raise ManifestError(
             f"loader: expected all {config.n_workers} decoding processes (--workers) to the end, "
-            f"lost one: {str(error).splitlines()[0]}; where memory is short, use fewer; then run "
-            "the same command again to go on"
+            f"lost one: {said}; where memory is short, use fewer; then run the same command again "
+            "to go on"
         ) from error
 
 
