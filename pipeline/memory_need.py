@@ -63,9 +63,13 @@ def _bytes(plan: Plan, row: PlanRow) -> int:
 
 
 def available_bytes() -> int:
-    """Return the memory that is left: on the machine, or within a container's or a job's limit."""
+    """Return the memory that is left: on the machine, or within a container's limit.
+
+    Pages of files that were read count as used there, but are given up when they are needed.
+    """
     left = [int(psutil.virtual_memory().available)]
     with contextlib.suppress(OSError, ValueError):  # no cgroup here, or no limit ("max")
-        limit, used = ((_CGROUP / f"memory.{name}").read_text() for name in ("max", "current"))
-        left.append(int(limit) - int(used))
+        limit, used = (int((_CGROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
+        stat = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())
+        left.append(limit - used + int(stat.get("inactive_file", 0)))
     return max(min(left), 0)

@@ -54,7 +54,8 @@ def test_a_shard_is_one_workers_and_recordings_take_less() -> None:
 def test_the_limit_of_a_container_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline.memory_need, "_CGROUP", tmp_path)
     machine = available_bytes()
-    for limit, used, left in (("5000000\n", "1000000\n", 4_000_000), ("10", "20", 0)):
+    (tmp_path / "memory.stat").write_text("anon 7\ninactive_file 500000\n")
+    for limit, used, left in (("5000000\n", "1000000\n", 4_500_000), ("10", "999999", 0)):
         (tmp_path / "memory.max").write_text(limit)
         (tmp_path / "memory.current").write_text(used)
         assert available_bytes() == left
