@@ -22,8 +22,10 @@ def end_with_parent() -> None:
     would wait for ever: their parent by number is the server, and the server waits for them.
     Called again in one process, it changes nothing.
     """
-    parent, starter = os.getppid(), multiprocessing.parent_process()
+    starter = multiprocessing.parent_process()
     pipe = starter.sentinel if starter else None  # joblib's workers have a starter without one
+    # By its own number: the one that started this process may be gone already.
+    parent = starter.pid if starter and pipe is None else os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -24,13 +24,8 @@ Result = TypeVar("Result")
 ENGINES: Final = ("loky", "dask")
 
 
-def _in_loky(function: Callable[..., Result], arguments: tuple[Any, ...]) -> Result | Failure:
-    _settle_in()
-    return guarded(function, arguments)
-
-
 def _settle_in() -> None:
-    """Make this loky worker leave interrupts to its parent, and end with it.
+    """Make a new loky worker leave interrupts to its parent, and end with it.
 
     An interrupt inside a callback of soundfile is swallowed there, with a traceback, and what is
     read or written comes out short.
@@ -94,8 +89,9 @@ def _loky_outcomes(
             yield function(*args)
         return
     stopped = threading.Event()
-    tasks = (joblib.delayed(_in_loky)(function, args) for args in arguments if not stopped.is_set())
-    with joblib.parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1):
+    tasks = (joblib.delayed(guarded)(function, args) for args in arguments if not stopped.is_set())
+    workers = {"inner_max_num_threads": 1, "initializer": _settle_in}
+    with joblib.parallel_config("loky", n_jobs=jobs, **workers):
         parallel = joblib.Parallel(
             return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs"
         )

@@ -190,3 +190,37 @@ def test_a_worker_killed_in_mid_build(
     summary = build_set(plan, str(out), roots, run=RunOptions(jobs=2))
     assert summary.n_resumed >= 1
     assert set_hashes(out) == undisturbed
+
+
+IDLE_WORKER = """
+import time
+from pipeline.engine import run_tasks
+list(run_tasks(time.sleep, [(600.0,)], jobs=2))
+"""
+
+
+def workers_of(group: int) -> list[int]:
+    """Return joblib's workers in a process group."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if os.getpgid(int(folder.name)) == group:
+                command = (folder / "cmdline").read_bytes()
+                found += [int(folder.name)] if b"popen_loky" in command else []
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs /proc")
+def test_a_worker_that_got_no_task_yet_ends_with_its_killed_parent() -> None:
+    """Of two workers one has a task; joblib would let the other one wait for five minutes."""
+    parent = subprocess.Popen([sys.executable, "-c", IDLE_WORKER], start_new_session=True)
+    deadline = time.monotonic() + DEADLINE_S
+    while len(workers_of(parent.pid)) < 2:
+        assert time.monotonic() < deadline, "two workers were to be started"
+        time.sleep(0.05)
+    time.sleep(1.0)  # both are past their imports
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    while left := workers_of(parent.pid):
+        assert time.monotonic() < deadline, f"workers {left} outlived their parent"
+        time.sleep(0.05)
