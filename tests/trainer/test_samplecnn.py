@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 
 import pytest
@@ -88,6 +89,34 @@ def test_layouts_agree_in_output_gradients_and_buffers(last_kernel: int) -> None
     for (name, before), after in zip(plain.named_buffers(), fast.buffers(), strict=True):
         torch.testing.assert_close(after, before, rtol=1e-9, atol=1e-9, msg=name)
         assert "num_batches" not in name or after == 1
+
+
+def test_a_norm_of_another_kind_is_not_folded() -> None:
+    """As after ``SyncBatchNorm.convert_sync_batchnorm``: it sees the activations themselves."""
+    torch.manual_seed(4)
+    encoder = SampleCNN(0.1).double()
+    other = copy.deepcopy(encoder)
+    norm = nn.BatchNorm2d(other.first.norm.num_features).double()
+    norm.load_state_dict(encoder.first.norm.state_dict())
+    seen: list[torch.Size] = []
+    norm.register_forward_hook(lambda module, inputs, output: seen.append(output.shape))
+    other.first.norm = norm  # type: ignore[assignment]
+    audio = torch.randn(3, 1, CHUNK, dtype=torch.float64)
+    torch.testing.assert_close(other(audio), encoder(audio), rtol=1e-9, atol=1e-9)
+    assert seen == [(3, norm.num_features, 1, CHUNK // 3)]
+
+
+def test_the_encoder_compiles_whole() -> None:
+    """``aot_eager`` traces as on a GPU but needs no C++ compiler; two batches, one graph."""
+    torch.manual_seed(6)
+    encoder = SampleCNN(0.05)
+    other = copy.deepcopy(encoder)
+    compiled = torch.compile(other, backend="aot_eager", fullgraph=True)
+    for _ in range(2):
+        audio = torch.randn(2, 1, CHUNK)
+        torch.testing.assert_close(compiled(audio), encoder(audio), rtol=1e-3, atol=1e-4)
+    for (name, expected), found in zip(encoder.named_buffers(), other.buffers(), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5, msg=name)
 
 
 def test_layouts_start_from_the_same_weights() -> None:
