@@ -9,35 +9,33 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass, replace
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeAlias, get_args
+from typing import Any, TypeAlias, get_args
 
 import joblib
 
 from manifests import store
 from manifests.canonical import canonical_json, pretty_json, sha256_text
-from manifests.errors import UsageError
+from manifests.errors import ManifestError, UsageError
 from manifests.parent import end_with_parent
-from manifests.shardset import SUITE, load_set
+from manifests.shardset import load_set
+from trainer.comparisons import readings
 from trainer.compute import open_compute, shared_cores
 from trainer.config import Aggregation, SystemConfig, TrainConfig
-from trainer.evaluation.checkpoint import SetRequest
 from trainer.evaluation.evaluate import check_sets
 from trainer.evaluation.set_clips import evaluation_set
 from trainer.experiment import RANDOM, train_run
 from trainer.grid_cells import Cell
 from trainer.grid_scores import score_cell
+from trainer.grid_suite import Suite
 from trainer.models.registry import chunk_samples
-from trainer.perturb.perturbation import Perturbation
 from trainer.preflight import check_run
-from trainer.roles import Roles, open_roles
 from trainer.runs.distributed import environment
 from trainer.runs.folder import open_run
 from trainer.stage1_encoder import train_encoder
-
-TEST_ROLES: Final = ("test-audioset", "test-musan")
 
 
 def run_grid(
@@ -57,17 +55,15 @@ def run_grid(
 
     Raises:
         UsageError: a number of noises or a test set that the suite lacks, or several ranks.
+        ManifestError: a set is damaged, or a cell's process was lost.
     """
     if environment()[1] > 1:
         raise UsageError("grid: expected one process, got torchrun's; use --cell-jobs instead")
-    if jobs > 1 and not system.threads:
-        system = replace(system, threads=shared_cores(jobs))
     encoders = {
         encoder_path(out, cell): cell for cell in grid if cell.config.encoder_init != RANDOM
     }
     _check(grid, suite, system)
     store.write_text(str(out / "grid.json"), pretty_json([asdict(cell) for cell in grid]))
-    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
     students = [cell for cell in grid if cell.config.method == "noisy-student"]
     others = [cell for cell in grid if cell not in students]
     phases: tuple[tuple[Train, list[Cell]], ...] = (
@@ -76,23 +72,50 @@ def run_grid(
         (partial(train_cell, others=others), students),
     )
     for train, some in phases:
-        for _ in parallel(joblib.delayed(_train)(train, cell, suite, out, system) for cell in some):
-            pass
+        _train_all(train, some, suite, out, system, jobs=min(jobs, len(some)))
     return [str(out / cell.name) for cell in grid]
 
 
-def _train(
-    train: Train,
-    cell: Cell,
-    suite: Suite,
-    out: Path,
-    system: SystemConfig,
+def _train_all(
+    train: Train, some: list[Cell], suite: Suite, out: Path, system: SystemConfig, *, jobs: int
 ) -> None:
-    """Train; in a process of joblib's, whose start method the loaders' workers do not know."""
-    if multiprocessing.get_start_method(allow_none=True) == "loky":
-        end_with_parent()
-        multiprocessing.set_start_method("forkserver", force=True)
-    train(cell, suite, out, system)
+    """Train cells in their order; side by side, the slowest begin, so that none ends alone.
+
+    The cores are shared by the cells of the phase, done or not: a cell that goes on has as many
+    threads, hence the same rounding, as before.
+    """
+    if jobs > 1 and not system.threads:
+        system = replace(system, threads=shared_cores(jobs))
+    if jobs > 1:
+        some = sorted(some, key=lambda cell: -_crops_heard(cell.config))
+    calls = (joblib.delayed(train)(cell, suite, out, system) for cell in some)
+    try:
+        with joblib.parallel_config("loky", n_jobs=max(jobs, 1), initializer=_settle_in):
+            for _ in joblib.Parallel(return_as="generator_unordered")(calls):
+                pass
+    except BrokenProcessPool as error:
+        raise ManifestError(
+            f"grid: expected all {jobs} processes of --cell-jobs to the end, lost one (killed, or "
+            "out of memory); where memory is short, use fewer; then run the same command again to "
+            "go on"
+        ) from error
+
+
+def _crops_heard(config: TrainConfig) -> int:
+    """Return the crops that the tagger of a method hears for each example of the source half."""
+    if config.method == "dat":
+        views = 3 if config.tagger.hears_pairs else 2
+    elif config.method == "noisy-student":
+        views = 2 * config.student.rounds
+    else:
+        views = sum(len(reading.views) for reading in readings(config).values())
+    return views * config.tagger.epochs
+
+
+def _settle_in() -> None:
+    """Make a process of joblib's end with its parent, and its loaders start workers as ours do."""
+    end_with_parent()
+    multiprocessing.set_start_method("forkserver", force=True)
 
 
 def _check(grid: list[Cell], suite: Suite, system: SystemConfig) -> None:
@@ -122,56 +145,6 @@ def _reading(config: TrainConfig) -> TrainConfig:
     """Return a config without what changes neither data nor networks: cells that differ by it."""
     tagger = replace(config.tagger, freeze=True, alpha="dann", lambda_dom=None)
     return replace(config, seed=0, tagger=tagger)
-
-
-@dataclass(frozen=True)
-class Suite:
-    """The sets of a grid.
-
-    Attributes:
-        shards: folder of a suite, or one with ``k1``, ``k2``, ``k4``.
-        sets: ``ROLE=SET`` values that replace single roles.
-        overwrite: whether runs of another configuration are removed.
-        also: sets that every cell is evaluated on beside the test sets.
-        perturbations: what is done to the clean members of all these sets besides.
-    """
-
-    shards: str
-    sets: tuple[str, ...] = ()
-    overwrite: bool = False
-    also: tuple[str, ...] = ()
-    perturbations: tuple[Perturbation, ...] = ()
-
-    def roles(self, k: int) -> Roles:
-        """Return the sets with k noises.
-
-        Raises:
-            UsageError: there are none.
-        """
-        folder = store.join(self.shards, f"k{k}")
-        if store.exists(store.join(folder, SUITE)):
-            return open_roles(folder, self.sets)
-        if k == 1 or self.shards.rstrip("/").rsplit("/", 1)[-1] == f"k{k}":
-            return open_roles(self.shards, self.sets)
-        raise UsageError(
-            f"{self.shards}: expected k{k}/{SUITE}; build the suite with --noises 1,2,4"
-        )
-
-    def requests(self, k: int) -> list[SetRequest]:
-        """Return the sets that a cell is evaluated on.
-
-        Raises:
-            UsageError: there is no test set.
-        """
-        roles = self.roles(k)
-        urls = [roles.urls[role] for role in TEST_ROLES if role in roles]
-        if not urls:
-            raise UsageError(
-                f"{self.shards}: expected a set to evaluate on with the role "
-                f"{' or '.join(TEST_ROLES)}, got {', '.join(sorted(roles.urls))}; name one "
-                "with --set ROLE=SET"
-            )
-        return [SetRequest(url) for url in (*urls, *self.also)]
 
 
 Train: TypeAlias = Callable[[Cell, Suite, Path, SystemConfig], None]

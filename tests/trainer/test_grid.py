@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +12,12 @@ import pytest
 from tiny_suite import DAT, assert_same_weights, run, run_well, values
 
 import trainer.grid_scores
-from manifests.errors import UsageError
+from manifests.errors import ManifestError, UsageError
 from trainer.cli.grid import read_list
-from trainer.config import METHODS, TrainConfig
-from trainer.grid import Suite
+from trainer.config import METHODS, SystemConfig, TrainConfig
+from trainer.grid import _crops_heard, _train_all
 from trainer.grid_cells import Axes, cells
+from trainer.grid_suite import Suite
 from trainer.presets import preset_config
 from trainer.runs.folder import read_config
 
@@ -231,3 +233,20 @@ def test_cells_side_by_side_give_the_same(suite: Path, tmp_path: Path) -> None:
     for run_folder in cell_runs:
         other = tmp_path / "two" / run_folder.name
         assert_same_weights(other / "checkpoints/best", run_folder / "checkpoints/best")
+
+
+def test_a_lost_process_is_named(tmp_path: Path) -> None:
+    grid = cells(Axes(("baseline",), seeds=(0, 1)), BASE)
+    with pytest.raises(ManifestError, match="all 2 processes of --cell-jobs to the end, lost one"):
+        _train_all(
+            lambda *_: os._exit(9), grid, Suite("none"), tmp_path, SystemConfig(threads=1), jobs=2
+        )
+
+
+def test_what_a_method_hears_decides_who_begins() -> None:
+    methods = ("baseline", "dat", "supervised", "robust", "consistency", "noisy-student")
+    grid = cells(Axes(methods), BASE)  # type: ignore[arg-type]
+    crops = {cell.config.method: _crops_heard(cell.config) / 800 for cell in grid}
+    assert crops == {
+        "baseline": 1, "dat": 2, "supervised": 2, "robust": 4, "consistency": 2, "noisy-student": 2,
+    }  # fmt: skip

@@ -17,8 +17,9 @@ from trainer.compare_report import write_report
 from trainer.compare_text import text_table
 from trainer.config import METHODS, Method, TrainConfig
 from trainer.experiment import RANDOM
-from trainer.grid import Suite, run_grid
+from trainer.grid import run_grid
 from trainer.grid_cells import Axes, Cell, cells, row_cells
+from trainer.grid_suite import Suite
 from trainer.models.registry import BACKBONES
 from trainer.perturb.names import parse_perturbations
 

@@ -1,0 +1,65 @@
+"""The sets of a grid: what its cells train on, by number of noises, and are evaluated on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from manifests import store
+from manifests.errors import UsageError
+from manifests.shardset import SUITE
+from trainer.evaluation.checkpoint import SetRequest
+from trainer.perturb.perturbation import Perturbation
+from trainer.roles import Roles, open_roles
+
+TEST_ROLES: Final = ("test-audioset", "test-musan")
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The sets of a grid.
+
+    Attributes:
+        shards: folder of a suite, or one with ``k1``, ``k2``, ``k4``.
+        sets: ``ROLE=SET`` values that replace single roles.
+        overwrite: whether runs of another configuration are removed.
+        also: sets that every cell is evaluated on beside the test sets.
+        perturbations: what is done to the clean members of all these sets besides.
+    """
+
+    shards: str
+    sets: tuple[str, ...] = ()
+    overwrite: bool = False
+    also: tuple[str, ...] = ()
+    perturbations: tuple[Perturbation, ...] = ()
+
+    def roles(self, k: int) -> Roles:
+        """Return the sets with k noises.
+
+        Raises:
+            UsageError: there are none.
+        """
+        folder = store.join(self.shards, f"k{k}")
+        if store.exists(store.join(folder, SUITE)):
+            return open_roles(folder, self.sets)
+        if k == 1 or self.shards.rstrip("/").rsplit("/", 1)[-1] == f"k{k}":
+            return open_roles(self.shards, self.sets)
+        raise UsageError(
+            f"{self.shards}: expected k{k}/{SUITE}; build the suite with --noises 1,2,4"
+        )
+
+    def requests(self, k: int) -> list[SetRequest]:
+        """Return the sets that a cell is evaluated on.
+
+        Raises:
+            UsageError: there is no test set.
+        """
+        roles = self.roles(k)
+        urls = [roles.urls[role] for role in TEST_ROLES if role in roles]
+        if not urls:
+            raise UsageError(
+                f"{self.shards}: expected a set to evaluate on with the role "
+                f"{' or '.join(TEST_ROLES)}, got {', '.join(sorted(roles.urls))}; name one "
+                "with --set ROLE=SET"
+            )
+        return [SetRequest(url) for url in (*urls, *self.also)]
