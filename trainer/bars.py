@@ -17,6 +17,7 @@ import click
 import torch
 
 from manifests.errors import ManifestError
+from trainer.allocator import keep_freed_memory
 from trainer.bootstrap import Figure
 from trainer.compute import prepared
 from trainer.config import ModelConfig
@@ -172,6 +173,7 @@ def find_run(runs: Path, method: str) -> Path:
 @click.pass_context
 def main(ctx: click.Context, /, runs: Path, shards: str) -> None:
     """Print every bar with its figures; exit status 1 where one is missed."""
+    keep_freed_memory()
     roles = open_roles(shards)
     baseline, dat, supervised = (find_run(runs, name) for name in ("baseline", "dat", "supervised"))
     pairs = zip(load_scores([str(baseline)]), load_scores([str(supervised)]), strict=True)
