@@ -27,8 +27,8 @@ from trainer.runs.checkpoint import TrainingState
 from trainer.runs.folder import RunFolder
 from trainer.runs.restore import load_weights
 from trainer.snr_schedule import bounds_db, heard_as, whole_range
-from trainer.stage3_dat import tagger_card
 from trainer.sync_batchnorm import with_batchnorm
+from trainer.tag_stage import tagger_card
 from trainer.validation import TagValidation
 from trainer.weights import find_checkpoint, weights_sha256
 

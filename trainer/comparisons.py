@@ -44,8 +44,8 @@ from trainer.runs.distributed import average_gradients, broadcast_modules
 from trainer.runs.folder import RunFolder
 from trainer.runs.restore import load_weights
 from trainer.snr_schedule import bounds_db, easy_to_hard, heard_as
-from trainer.stage3_dat import learning_rates, tagger_card, total
 from trainer.sync_batchnorm import with_batchnorm
+from trainer.tag_stage import learning_rates, tagger_card, total
 from trainer.validation import TagValidation
 from trainer.weights import find_stage, weights_sha256
 

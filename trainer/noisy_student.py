@@ -34,9 +34,9 @@ from trainer.runs.distributed import average_gradients, broadcast_modules
 from trainer.runs.folder import RunFolder
 from trainer.runs.restore import load_weights
 from trainer.snr_schedule import bounds_db, easy_to_hard
-from trainer.stage3_dat import labels_of, learning_rates, tagger_card, total
 from trainer.student_audio import Answers, StudentAudio, student_loaders, student_parts
 from trainer.sync_batchnorm import with_batchnorm
+from trainer.tag_stage import labels_of, learning_rates, tagger_card, total
 from trainer.teacher import load_teacher
 from trainer.teacher_cache import cached_predictions
 from trainer.validation import TagValidation

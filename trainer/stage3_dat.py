@@ -11,7 +11,6 @@ after.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -51,9 +50,10 @@ from trainer.runs.folder import RunFolder
 from trainer.runs.restore import load_weights
 from trainer.schedule import dann_alpha
 from trainer.snr_schedule import bounds_db, easy_to_hard, heard_as
-from trainer.stage1_encoder import encoder_card, new_encoder
+from trainer.stage1_encoder import new_encoder
 from trainer.stage2_domain import domain_accuracy, new_classifier
 from trainer.sync_batchnorm import with_batchnorm
+from trainer.tag_stage import labels_of, learning_rates, tagger_card, total
 from trainer.validation import TagValidation
 from trainer.weights import find_stage, weights_sha256
 
@@ -245,11 +245,6 @@ def train_dat(
                 keeper.validated(step, found[f"auc_{stage.select}"], found)
 
 
-def total(losses: Callable[[], dict[str, torch.Tensor]]) -> torch.Tensor:
-    """Return the loss that is minimised, from a function that returns all."""
-    return losses()["loss"]
-
-
 def set_learning(classifier: nn.Module, learns: bool, world: World) -> None:
     """Let the classifier learn, or freeze it; a frozen one is the same on all ranks."""
     if learns == any(parameter.requires_grad for parameter in classifier.parameters()):
@@ -259,11 +254,6 @@ def set_learning(classifier: nn.Module, learns: bool, world: World) -> None:
     else:
         average_buffers([classifier], world)
         freeze(classifier)
-
-
-def learning_rates(config: TagConfig) -> dict[str, float]:
-    """Return the learning rates for the log."""
-    return {"lr": config.lr, "lr_encoder": config.lr * config.encoder_lr_scale}
 
 
 def refreshes(step: int, config: TagConfig) -> bool:
@@ -283,22 +273,3 @@ def tagger_optimizer(nets: Networks, config: TagConfig) -> Optimizer:
     if not config.freeze or config.refresh_every:
         groups.append({"params": list(nets.domain.parameters())})
     return Adam(groups, lr=config.lr, fused=True)
-
-
-def labels_of(tags: torch.Tensor | None) -> torch.Tensor:
-    """Return a labelled batch's tags, (B, n_tags)."""
-    if tags is None:
-        raise AssertionError("a labelled part gave a batch without tags")
-    return tags
-
-
-def tagger_card(config: TrainConfig, roles: Roles, tags: tuple[str, ...]) -> dict[str, object]:
-    """Return what a checkpoint must say for its tagger to be used anywhere."""
-    index = roles.open("train").index
-    return {
-        **encoder_card(config),
-        "method": config.method,
-        "tags": list(tags),
-        "band_hz": index.config.get("band_hz"),
-        "trained_on": {"set": index.name, "plan_sha256": index.plan_sha256},
-    }

@@ -40,8 +40,8 @@ from trainer.roles import Roles
 from trainer.runs.checkpoint import TrainingState
 from trainer.runs.distributed import World, average_gradients, broadcast_modules
 from trainer.runs.folder import RunFolder
-from trainer.stage3_dat import tagger_card
 from trainer.student_audio import labelled_reading
+from trainer.tag_stage import tagger_card
 from trainer.tagger import Tagger, load_tagger
 from trainer.validation import TagValidation
 

@@ -16,16 +16,8 @@ from manifests.errors import UsageError
 from trainer.config import TagConfig, TrainConfig
 from trainer.models.heads import DomainClassifier, LabelPredictor
 from trainer.roles import open_roles
-from trainer.stage3_dat import (
-    Networks,
-    dat_losses,
-    dat_parts,
-    labels_of,
-    learning_rates,
-    refreshes,
-    tagger_card,
-    tagger_optimizer,
-)
+from trainer.stage3_dat import Networks, dat_losses, dat_parts, refreshes, tagger_optimizer
+from trainer.tag_stage import labels_of, learning_rates, tagger_card
 
 
 class Encoder(nn.Module):

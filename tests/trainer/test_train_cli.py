@@ -14,7 +14,8 @@ from tiny_suite import COMPARISON, DAT, SAMPLES, SET, assert_same_weights, run, 
 import trainer.cli.methods
 from manifests.errors import UsageError
 from trainer.cli.group import _COMMANDS
-from trainer.cli.options import RANGES, SECTIONS, USED_BY, attribute_helps, option_name
+from trainer.cli.option_table import RANGES, SECTIONS, USED_BY, option_name
+from trainer.cli.options import attribute_helps
 from trainer.compute import open_compute
 from trainer.config import METHODS, SystemConfig
 from trainer.experiment import train_run
