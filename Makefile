@@ -26,12 +26,14 @@ demo: demo-build demo-train
 demo-build: $(STAMP)
 	test -d $(DEMO)/corpora || $(BIN)/prep demo-corpora $(DEMO)/corpora --train-scale 2
 	$(BIN)/prep build-shards --suite demo $(SUITE) --out $(DEMO)/shards
-	$(BIN)/prep build-shards --music folder=$(DEMO)/corpora/recordings --noise none --split all --out $(DEMO)/recordings
+	$(BIN)/prep build-shards --music folder=$(DEMO)/corpora/recordings --noise none --split all --name recordings \
+	  --tags $(DEMO)/shards/k1/train/tags.json --out $(DEMO)/recordings
 	$(BIN)/prep verify $(DEMO)/shards $(DEMO)/recordings
 	$(BIN)/prep report $(DEMO)/shards/k1/test-audioset -o $(DEMO)/report.html
 
 demo-train: demo-build
-	$(TRAIN) grid --preset demo --methods $(METHODS) --shards $(DEMO)/shards --out $(DEMO)/runs --cell-jobs 2 --workers 0
+	$(TRAIN) grid --preset demo --methods $(METHODS) --shards $(DEMO)/shards --evaluate $(DEMO)/recordings \
+	  --out $(DEMO)/runs --cell-jobs 2 --workers 0
 	$(TRAIN) tag $(DEMO)/corpora/recordings/recording_00.wav --checkpoint $(DEMO)/runs/robust-k1-s0 --top 5
 	-$(BIN)/python -m trainer.bars $(DEMO)/runs --shards $(DEMO)/shards
 

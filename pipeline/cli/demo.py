@@ -44,8 +44,8 @@ def demo_corpora(
 ) -> None:
     """Write small synthetic corpora in the four official layouts into DIR.
 
-    The music's tags can be heard, some files are broken on purpose, and twenty unlabelled
-    recordings stand in for real video sound. The same seed gives the same files.
+    The music's tags can be heard, some files are broken on purpose, and twenty recordings of music
+    beside noise, with tags, stand in for real video sound. The same seed gives the same files.
     """
     total = sum(len(plan.files) for plan in plan_demo_corpora(seed, train_scale, pretrain_songs))
     with reporter(quiet=as_json).track("demo corpora", total, "files") as advance:

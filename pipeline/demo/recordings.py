@@ -1,4 +1,8 @@
-"""Twenty recordings such as a phone makes: music in a room, with noise, without any label."""
+"""Twenty recordings such as a phone makes: music in a room, with noise.
+
+``metadata.csv`` holds the tags that a listener would give them, by MagnaTagATune's names, so that
+taggers can be scored on recordings, not on mixes alone.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from pipeline.demo.encoding import Encoding
 from pipeline.demo.noises import NOISES
 from pipeline.demo.plans import AudioFile, CorpusPlan, MusicContent, RecordingContent
 from pipeline.demo.seeding import generator_for
-from pipeline.demo.traits import deal_traits
+from pipeline.demo.traits import deal_traits, mtat_tags
 
 _N_RECORDINGS: Final = 20
 _KINDS: Final = tuple(NOISES)
@@ -21,10 +25,10 @@ def plan_recordings(seed: int) -> CorpusPlan:
         seed: seed of the corpora.
 
     Returns:
-        The plan; there are no texts, since nothing is known of a recording.
+        The plan; what noise there is, and how loud, stands nowhere.
     """
     rng = generator_for(seed, "recordings")
-    files = []
+    files, rows = [], ["path,tags"]
     for i, traits in enumerate(deal_traits(_N_RECORDINGS, rng)):
         content = RecordingContent(
             music=MusicContent(traits, f"recordings/{i}"),
@@ -33,7 +37,8 @@ def plan_recordings(seed: int) -> CorpusPlan:
             t60_s=float(rng.uniform(0.25, 0.9)),
         )
         length_s = round(float(rng.uniform(4.8, 5.4)), 1)
-        files.append(
-            AudioFile(f"recording_{i:02d}.wav", content, length_s, Encoding("WAV", 44_100))
-        )
-    return CorpusPlan("recordings", "recordings", tuple(files), {})
+        name = f"recording_{i:02d}.wav"
+        files.append(AudioFile(name, content, length_s, Encoding("WAV", 44_100)))
+        rows.append(f"{name},{'; '.join(mtat_tags(traits))}")
+    texts = {"metadata.csv": "".join(f"{row}\n" for row in rows)}
+    return CorpusPlan("recordings", "recordings", tuple(files), texts)

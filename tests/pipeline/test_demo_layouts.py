@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections import Counter
 
@@ -10,10 +12,11 @@ import pytest
 from manifests.errors import UsageError
 from pipeline.demo import plan_demo_corpora
 from pipeline.demo.audioset import plan_audioset
-from pipeline.demo.mtat import plan_mtat
+from pipeline.demo.mtat import plan_mtat, tag_names
 from pipeline.demo.musan import plan_musan
-from pipeline.demo.plans import NoiseContent
+from pipeline.demo.plans import NoiseContent, RecordingContent
 from pipeline.demo.recordings import plan_recordings
+from pipeline.demo.traits import mtat_tags
 
 
 @pytest.mark.parametrize("seed", [0, 1, 7])
@@ -63,10 +66,20 @@ def test_musan_has_official_names_and_a_file_without_licence() -> None:
         assert f"{folder}/LICENSE" in musan.texts
 
 
-def test_recordings_are_twenty_files_and_nothing_else() -> None:
+def test_recordings_are_twenty_files_and_their_tags() -> None:
     recordings = plan_recordings(0)
-    assert [f.path for f in recordings.files] == [f"recording_{i:02d}.wav" for i in range(20)]
-    assert recordings.texts == {} and recordings.expected_rejects == ()
+    paths = [f"recording_{i:02d}.wav" for i in range(20)]
+    assert [f.path for f in recordings.files] == paths
+    assert list(recordings.texts) == ["metadata.csv"] and recordings.expected_rejects == ()
+    rows = list(csv.DictReader(io.StringIO(recordings.texts["metadata.csv"])))
+    assert [row["path"] for row in rows] == paths
+    found = [set(row["tags"].split("; ")) for row in rows]
+    for file, tags in zip(recordings.files, found, strict=True):
+        assert isinstance(file.content, RecordingContent)
+        assert tags == set(mtat_tags(file.content.music.traits))
+    counts = Counter(tag for tags in found for tag in tags)
+    assert sum(2 <= n <= 18 for n in counts.values()) >= 15, "most tags can be scored"
+    assert set(counts) <= set(tag_names())
 
 
 def test_every_kind_of_reject_occurs() -> None:
