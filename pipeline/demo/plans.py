@@ -111,7 +111,7 @@ class CorpusPlan:
     """A corpus that is to be written.
 
     Attributes:
-        corpus: name by which ``prep`` knows the corpus; ``recordings`` for what has no official layout.
+        corpus: name by which ``prep`` knows the corpus, or ``recordings``.
         folder: folder below the target directory.
         files: the audio files.
         texts: content of every other file by its path below the folder.

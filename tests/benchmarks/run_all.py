@@ -36,7 +36,8 @@ COMMANDS: dict[str, tuple[list[str], list[str]]] = {
         ["bench_peers.py", "--clips", "16", "--seconds", "2", "--json"],
     ),
     "train-step": (
-        ["bench_train_step.py", "--device", "cpu", "--batch", "12", "--turns", "5", "--seconds", "3", "--json"],
+        ["bench_train_step.py", "--device", "cpu", "--batch", "12", "--turns", "5",
+         "--seconds", "3", "--json"],
         ["bench_train_step.py", "--device", "cpu", "--seconds", "1", "--turns", "1", "--batch",
          "8", "--json"],
     ),
