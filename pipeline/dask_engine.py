@@ -21,6 +21,8 @@ SCHEDULER_TIMEOUT_S: Final = 20.0
 NO_WORKERS_S: Final = 600.0
 LOOK_EVERY_S: Final = 5.0
 POLL_S: Final = 0.05
+_NO_DASHBOARD: Final = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
+"""Without an address its scheduler asks for port 8787 all the same, which another one may have."""
 _log = logging.getLogger(__name__)
 
 
@@ -123,7 +125,7 @@ def _dask_client(jobs: int, scheduler: str | None) -> Iterator[Any]:
             if scheduler is None:
                 scheduler = stack.enter_context(
                     distributed.LocalCluster(  # type: ignore[no-untyped-call]
-                        n_workers=jobs, threads_per_worker=1, dashboard_address=None
+                        n_workers=jobs, threads_per_worker=1, scheduler_kwargs=_NO_DASHBOARD
                     )
                 ).scheduler_address
             else:

@@ -20,6 +20,7 @@ from trainer.config import StepConfig, TrainConfig
 from trainer.grid import encoder_path
 from trainer.grid_cells import Cell
 from trainer.level import scale_to_rms
+from trainer.models.samplecnn import SampleCNN
 from trainer.runs.metrics_log import read_records
 
 SPLIT = ("--batch-size", "2", "--encoder-batch-size", "2", "--accumulate", "2")
@@ -41,6 +42,7 @@ def no_batch_statistics(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         return scale_to_rms(audio, self.level_dbfs).double()
 
     monkeypatch.setattr(nn.modules.batchnorm._BatchNorm, "forward", forward)
+    monkeypatch.setattr(SampleCNN, "_folds", lambda self, audio: False)
     monkeypatch.setattr(compute._Scaled, "__call__", double)
     monkeypatch.setattr(keeper, "LOG_EVERY", 1)
     torch.set_default_dtype(torch.float64)

@@ -407,10 +407,10 @@ def test_one_checkpoint_scores_sets_of_other_gains_alike(
     levels = {name: float(next(iter(s.entries()))[1].record.gain_db) for name, s in sets.items()}
     assert levels["loud"] - levels["quiet"] == pytest.approx(14.0)
     loud, quiet = scores(tagger)
-    assert np.abs(loud - quiet).max() < 1e-3 < np.ptp(loud)
+    assert np.abs(loud - quiet).max() < 3e-3 < np.ptp(loud), "16-bit steps, 14 dB nearer"
     as_is = replace(tagger, model=ModelConfig(width=0.03, input_level="asis"))
     loud, quiet = scores(as_is)
-    assert np.abs(loud - quiet).max() > 1e-3, "without scaling the level is heard"
+    assert np.abs(loud - quiet).max() > 3e-3, "without scaling the level is heard"
 
 
 def test_a_tagger_remembers_what_it_was_trained_on(dat_run: Path, suite: Path) -> None:

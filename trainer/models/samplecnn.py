@@ -130,14 +130,20 @@ class SampleCNN(Backbone):
         norm, weight = self.first.norm, self.first.conv.weight.squeeze(1)
         bias = cast(torch.Tensor, self.first.conv.bias)
         triples = audio.reshape(-1, KERNEL)  # (B * 19683, 3)
-        shape = (len(audio), 1, -1, len(weight))
-        # SyncBatchNorm takes the statistics of all ranks; on a GPU folding has not been measured
-        if not isinstance(norm, _TimeBatchNorm) or audio.device.type != "cpu":
+        shape = (-1, 1, self.chunk_samples // KERNEL, len(weight))
+        if not self._folds(audio):
             frames = norm(F.linear(triples, weight, bias).view(shape).permute(0, 3, 1, 2))
             return F.relu(frames, inplace=True)
         weight, bias = folded(triples, weight, bias, norm)
         # ReLU before any view: in place behind one, autograd copies the whole activation
         return F.relu(F.linear(triples, weight, bias), inplace=True).view(shape).permute(0, 3, 1, 2)
+
+    def _folds(self, audio: torch.Tensor) -> bool:
+        """Tell whether the first norm is folded.
+
+        SyncBatchNorm takes the statistics of all ranks; on a GPU folding has not been measured.
+        """
+        return isinstance(self.first.norm, _TimeBatchNorm) and audio.device.type == "cpu"
 
 
 class _Block(nn.Module):
