@@ -43,6 +43,7 @@ OPTIONS = (
     *(option for option in DAT if option != "--no-augment"), "--workers", "1", "--accumulate", "2",
     "--batch-size", "1", "--encoder-batch-size", "2", "--classifier-batch-size", "1",
     "--encoder-epochs", "12", "--classifier-epochs", "12", "--epochs", "12",
+    "--rank-timeout-s", "120",  # of a rank that meets no other one; below DEADLINE_S
 )  # fmt: skip
 STAGES = ("", "encoder", "domain")
 READ = ("pretrain-train", "pretrain-valid", "train", "valid")
