@@ -72,7 +72,8 @@ def run_grid(
         (partial(train_cell, others=others), students),
     )
     for train, some in phases:
-        _train_all(train, some, suite, out, system, jobs=min(jobs, len(some)))
+        if some:
+            _train_all(train, some, suite, out, system, jobs=min(jobs, len(some)))
     return [str(out / cell.name) for cell in grid]
 
 
@@ -84,13 +85,12 @@ def _train_all(
     The cores are shared by the cells of the phase, done or not: a cell that goes on has as many
     threads, hence the same rounding, as before.
     """
-    if jobs > 1 and not system.threads:
-        system = replace(system, threads=shared_cores(jobs))
     if jobs > 1:
+        system = replace(system, threads=system.threads or shared_cores(jobs))
         some = sorted(some, key=lambda cell: -_crops_heard(cell.config))
     calls = (joblib.delayed(train)(cell, suite, out, system) for cell in some)
     try:
-        with joblib.parallel_config("loky", n_jobs=max(jobs, 1), initializer=_settle_in):
+        with joblib.parallel_config("loky", n_jobs=jobs, initializer=_settle_in):
             for _ in joblib.Parallel(return_as="generator_unordered")(calls):
                 pass
     except BrokenProcessPool as error:

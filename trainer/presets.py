@@ -1,6 +1,6 @@
 """Presets: values laid over the defaults, and the recipe of ``train robust``.
 
-``thesis`` is the thesis' own, ``demo`` trains in a minute a stage on two cores.
+``thesis`` is the thesis' own, ``demo`` trains in a few minutes on two cores.
 """
 
 from __future__ import annotations

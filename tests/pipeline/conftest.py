@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import shutil
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from frozen_teams import TeamB, build, run, team_b
 from joblib.externals.loky import get_reusable_executor
-from tiny_corpora import Corpora, MakePlan, Roots, write_corpora
+from tiny_corpora import Corpora, MakePlan, Roots, write_corpora, write_mtat
 
 from pipeline.config import RunOptions, SetConfig
 from pipeline.planned import Plan
@@ -97,6 +98,18 @@ def built(plan: Plan, roots: Roots, tmp_path_factory: pytest.TempPathFactory) ->
     out = tmp_path_factory.mktemp("sets") / "train"
     build_set(plan, str(out), roots)
     return out
+
+
+@pytest.fixture
+def copy(built: Path, tmp_path: Path) -> Path:
+    """A copy of the finished set, to be changed."""
+    return Path(shutil.copytree(built, tmp_path / "copy"))
+
+
+@pytest.fixture(scope="session")
+def mtat(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny MagnaTagATune that no test may change."""
+    return write_mtat(tmp_path_factory.mktemp("mtat"))
 
 
 @pytest.fixture(scope="module")

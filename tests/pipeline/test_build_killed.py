@@ -211,14 +211,15 @@ def workers_of(group: int) -> list[int]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs /proc")
-def test_a_worker_that_got_no_task_yet_ends_with_its_killed_parent() -> None:
+@pytest.mark.parametrize("wait_s", [0.0, 2.0], ids=["while they start", "while one waits"])
+def test_a_worker_that_got_no_task_yet_ends_with_its_killed_parent(wait_s: float) -> None:
     """Of two workers one has a task; joblib would let the other one wait for five minutes."""
     parent = subprocess.Popen([sys.executable, "-c", IDLE_WORKER], start_new_session=True)
     deadline = time.monotonic() + DEADLINE_S
     while len(workers_of(parent.pid)) < 2:
         assert time.monotonic() < deadline, "two workers were to be started"
         time.sleep(0.05)
-    time.sleep(1.0)  # both are past their imports
+    time.sleep(wait_s)
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
     while left := workers_of(parent.pid):

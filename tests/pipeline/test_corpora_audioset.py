@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,7 @@ from hypothesis import strategies as st
 from manifests.errors import ManifestError, UsageError
 from pipeline.corpora import FileTree, audioset
 from pipeline.corpora.audioset_files import choose_file, files_by_id
-from pipeline.corpora.audioset_labels import labels_below, read_ontology
-from pipeline.corpora.checked_in import AUDIOSET_DROP, checked_in_list
+from pipeline.corpora.audioset_labels import labels_below
 from pipeline.corpora.listing import Listing
 
 NAMES = {
@@ -299,46 +297,3 @@ def test_no_audio_at_all_is_a_wrong_folder(tmp_path: Path) -> None:
     write(tmp_path)
     with pytest.raises(ManifestError, match=r"^audioset: expected audio such as balanced_train"):
         listed(tmp_path, audio=True)
-
-
-# ---- the real tables ----------------------------------------------------------------------------
-
-
-def test_real_numbers_and_the_checked_in_list(shared_dir: Path) -> None:
-    tree = FileTree(shared_dir / "metadata" / "audioset")
-    listing = audioset.list_clips(tree, tree, {}, with_audio=False)
-    splits = Counter(clip.split for clip in listing.clips)
-    assert splits["train"] == 13_232
-    assert splits["valid"] + splits["test"] == 12_454
-    assert abs(splits["valid"] - splits["test"]) < 400
-    train = {tag for clip in listing.clips if clip.split == "train" for tag in clip.tags}
-    evaluation = {tag for clip in listing.clips if clip.split != "train" for tag in clip.tags}
-    assert (len(train), len(evaluation)) == (368, 369)
-    assert "balanced_train_segments: 13,232 of 22,160 clips kept, 368 labels" in listing.notes
-    assert max(len(clip.tags) for clip in listing.clips) == 10
-    short = [clip for clip in listing.clips if clip.expected_s < 10.0]
-    # 311 by float subtraction: 132.700 - 122.700 is 9.999999999999986.
-    assert Counter(clip.split == "train" for clip in short) == {True: 286, False: 310}
-
-    ontology = read_ontology(tree)
-    assert ontology is not None
-    below = labels_below(ontology, ["/m/04rlf", "/m/015lz1"])
-    used = {
-        line.split(",")[1] for line in tree.read_text("class_labels_indices.csv").splitlines()[1:]
-    }
-    checked_in = [line.split("\t") for line in checked_in_list(AUDIOSET_DROP)]
-    assert len(checked_in) == 157
-    assert {mid for mid, _ in checked_in} == below & used
-    assert all(ontology[mid]["name"] == name for mid, name in checked_in)
-
-
-def test_checked_in_list_and_ontology_give_the_same_clips(shared_dir: Path, tmp_path: Path) -> None:
-    source = FileTree(shared_dir / "metadata" / "audioset")
-    for name in source.paths:
-        if name != "ontology.json":
-            (tmp_path / name).write_text(source.read_text(name))
-    without = FileTree(tmp_path)
-    assert (
-        audioset.list_clips(without, without, {}, with_audio=False).clips
-        == audioset.list_clips(source, source, {}, with_audio=False).clips
-    )

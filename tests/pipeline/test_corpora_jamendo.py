@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from manifests.errors import ManifestError, UsageError
 from pipeline.corpora import FileTree, jamendo
-from pipeline.corpora.checked_in import (
-    JAMENDO_GENRE_MOODTHEME,
-    JAMENDO_TOP50,
-    checked_in_list,
-)
 from pipeline.corpora.jamendo_tables import read_checksums, read_licences
 from pipeline.corpora.listing import Listing
 
@@ -300,48 +294,3 @@ def test_checksum_lists_give_duplicates_without_audio(tmp_path: Path) -> None:
     assert "1 groups of byte-identical files, 2 clips" in notes
     pair = "train|test 1 (track_0000214 = track_0000316)"
     assert f"byte-identical files in two splits: {pair}" in notes
-
-
-# ---- the real tables ----------------------------------------------------------------------------
-
-REAL_COUNTS = {
-    0: (10_223, 3_821, 4_211),
-    1: (10_475, 3_564, 4_216),
-    2: (10_526, 4_303, 3_426),
-    3: (11_197, 3_515, 3_543),
-    4: (10_323, 3_786, 4_146),
-}
-
-
-def real_tree(shared_dir: Path) -> FileTree:
-    return FileTree(shared_dir / "metadata" / "mtg-jamendo")
-
-
-def test_checked_in_lists_are_those_of_the_real_tables(shared_dir: Path) -> None:
-    top50 = (shared_dir / "metadata" / "mtg-jamendo" / "tags" / "top50.txt").read_text()
-    assert checked_in_list(JAMENDO_TOP50) == top50.split()
-    tree = real_tree(shared_dir)
-    every = jamendo.list_clips(tree, tree, {"jamendo_subset": "all"}, with_audio=False)
-    survivors = {tag for clip in every.clips for tag in clip.tags}
-    assert (len(every.clips), len(survivors)) == (55_525, 183)
-    fixed = checked_in_list(JAMENDO_GENRE_MOODTHEME)
-    assert set(fixed) == {t for t in survivors if not t.startswith("instrument---")}
-    assert Counter(t.split("---")[0] for t in fixed) == {"genre": 87, "mood/theme": 56}
-
-
-def test_thesis_numbers(shared_dir: Path) -> None:
-    tree = real_tree(shared_dir)
-    held = [n for n in REAL_COUNTS if tree.under(f"splits/split-{n}")]
-    assert 0 in held
-    for number in held:
-        listing = jamendo.list_clips(tree, tree, {"jamendo_split_number": number}, with_audio=False)
-        splits = Counter(clip.split for clip in listing.clips)
-        assert (splits["train"], splits["valid"], splits["test"]) == REAL_COUNTS[number]
-        assert len(listing.clips) == 18_255 and listing.rejects == ()
-        hours = sum(clip.expected_s for clip in listing.clips) / 3600
-        assert hours == pytest.approx(1_108.80, abs=0.01)
-        used = {tag for clip in listing.clips for tag in clip.tags}
-        assert Counter(t.split("---")[0] for t in used) == {"genre": 87, "mood/theme": 56}
-        assert len({clip.artist for clip in listing.clips}) == 1_513
-        one_category = [c for c in listing.clips if len({t.split("---")[0] for t in c.tags}) == 1]
-        assert len(one_category) == 519

@@ -22,11 +22,6 @@ from pipeline.stages.verify import Verdict, read_checksums, verify_set
 SHARD = "shard-000001.tar"
 
 
-@pytest.fixture
-def copy(built: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(built, tmp_path / "copy"))
-
-
 def problems(folder: Path, **options: Any) -> list[str]:
     return list(verify_set(str(folder), **options).problems)
 

@@ -165,3 +165,8 @@ def set_hashes(folder: Path) -> dict[str, str]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+def stamps(folder: Path) -> dict[str, int]:
+    """Return when each file of a folder was changed, ns."""
+    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}

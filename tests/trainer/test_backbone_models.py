@@ -1,4 +1,4 @@
-"""The backbones: published sizes, shapes, gradients, freezing, and options that cannot be."""
+"""The backbones: published sizes, shapes, gradients, and options that cannot be."""
 
 from __future__ import annotations
 
@@ -6,30 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_backbones import ALL, MEL, sound, tiny
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from manifests.errors import ManifestError, UsageError
-from trainer.adabn import average_from_here, only_statistics
 from trainer.config import BackboneName, ModelConfig
 from trainer.models import transformer
-from trainer.models.backbone import Backbone
-from trainer.models.freeze import freeze, unfreeze
 from trainer.models.registry import BACKBONES, chunk_samples, new_encoder
-
-MEL: tuple[BackboneName, ...] = ("transformer", "shortchunk", "musicnn")
-ALL: tuple[BackboneName, ...] = ("samplecnn", *MEL)
-
-
-def tiny(backbone: BackboneName, width: float = 0.1, seed: int = 0) -> Backbone:
-    torch.manual_seed(seed)
-    chunk_s = 0.0 if backbone == "samplecnn" else 1.2
-    return new_encoder(ModelConfig(backbone=backbone, width=width, chunk_s=chunk_s))
-
-
-def sound(encoder: Backbone, n_chunks: int = 4, seed: int = 1) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return 0.1 * torch.randn(n_chunks, 1, encoder.chunk_samples, generator=generator)
 
 
 def n_parameters(module: nn.Module) -> int:
@@ -274,58 +257,6 @@ def test_other_shapes_are_named(backbone: BackboneName) -> None:
     for shape in ((2, 1, 26_461), (2, 2, 26_460), (2, 26_460)):
         with pytest.raises(ManifestError, match=r"expected shape \(batch, 1, 26460\), got \(2, "):
             encoder(torch.zeros(shape))
-
-
-# ---- freezing and AdaBN -------------------------------------------------------------
-
-
-@pytest.mark.parametrize("backbone", ALL)
-def test_a_frozen_encoder_does_not_move(backbone: BackboneName) -> None:
-    encoder = tiny(backbone)
-    with torch.no_grad():
-        encoder.train()(sound(encoder, seed=2))
-    before = {name: value.clone() for name, value in encoder.state_dict().items()}
-    parent = nn.ModuleList([freeze(encoder)]).train()
-    audio = sound(encoder).requires_grad_()
-    first, second = parent[0](audio), parent[0](audio)
-    assert torch.equal(first, second), "no dropout, no batch statistics"
-    first.square().sum().backward()
-    assert audio.grad is not None and audio.grad.abs().max() > 0, "gradients pass through"
-    for name, value in encoder.state_dict().items():
-        assert torch.equal(value, before[name]), name
-    assert all(parameter.grad is None for parameter in encoder.parameters())
-    unfreeze(encoder)(sound(encoder))
-    moved = [n for n, v in encoder.state_dict().items() if not torch.equal(v, before[n])]
-    assert any("running_mean" in name for name in moved)
-
-
-@pytest.mark.parametrize("backbone", ALL)
-def test_adabn_takes_every_statistic_anew_and_nothing_else(backbone: BackboneName) -> None:
-    encoder = tiny(backbone)
-    norms = [part for part in encoder.modules() if isinstance(part, _BatchNorm)]
-    assert len(norms) >= (7 if backbone == "transformer" else 10)
-    for norm in norms:
-        nn.init.constant_(norm.running_mean, 9.0)  # type: ignore[arg-type]
-    parameters = [parameter.clone() for parameter in encoder.parameters()]
-    average_from_here(encoder, forget=True)
-    batches = [sound(encoder, seed=n) for n in range(3)]
-    heard: list[torch.Tensor] = []
-    first = norms[0]
-    with torch.no_grad():
-        for audio in batches:
-            only_statistics(encoder)(audio)
-        if backbone != "samplecnn":
-            heard = [encoder.mel.decibels(audio) for audio in batches]  # type: ignore[union-attr, operator]
-    assert all(norm.running_mean.abs().max() != 9.0 for norm in norms)  # type: ignore[union-attr]
-    assert all(norm.num_batches_tracked == 3 for norm in norms)
-    if heard:
-        expected = torch.stack([decibels.mean() for decibels in heard]).mean()
-        torch.testing.assert_close(first.running_mean[0], expected, rtol=1e-5, atol=1e-4)  # type: ignore[index]
-    for now, before in zip(encoder.parameters(), parameters, strict=True):
-        assert torch.equal(now, before)
-    dropouts = [part for part in encoder.modules() if isinstance(part, nn.Dropout)]
-    assert not any(part.training for part in dropouts)
-    assert bool(dropouts) == (backbone == "transformer")
 
 
 @pytest.mark.parametrize("backbone", MEL)

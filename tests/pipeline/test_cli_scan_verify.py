@@ -1,0 +1,100 @@
+"""``prep scan`` and ``prep verify``: what they print and return."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from prep_runner import run_prep
+from tiny_corpora import Corpora, set_hashes
+
+
+def test_scan_for_people_and_machines(corpora: Corpora) -> None:
+    arguments = ("scan", "--corpus", "folder", "--root", corpora.music, "--jobs", 1)
+    ran = run_prep(*arguments)
+    assert ran.status == 0
+    assert ran.out.startswith("folder: 16 clips, 0.02 h, 12 songs, 3 artists, 4 tags\n")
+    assert "  splits: 12 train, 4 test\n  rejects: none\n" in ran.out
+    ran = run_prep(*arguments, "--json")
+    assert ran.err == "" and ran.record["clips"] == 16
+    assert ran.record["rates_hz"] == {"22050": 8, "16000": 4, "44100": 4}
+    assert ran.record["licences"] == {"CC-BY-4.0": 16} and ran.record["rejected"] == []
+
+
+def test_scan_without_audio_opens_no_file(corpora: Corpora, mtat: Path) -> None:
+    ran = run_prep("scan", "--corpus", "mtat", "--root", mtat, "--no-audio", "--json")
+    assert ran.record["clips"] == 11 and ran.record["rates_hz"] == {"0": 11}
+
+
+@pytest.mark.parametrize("name", ["clips.parquet", "clips.csv", "dir.v1/clips.parquet"])
+def test_scan_writes_tables(corpora: Corpora, tmp_path: Path, name: str) -> None:
+    table = tmp_path / name
+    ran = run_prep("scan", "--corpus", "folder", "--root", corpora.music, "--jobs", 1, "-o", table)
+    assert ran.status == 0, ran.err
+    rejects = table.with_name(table.name.replace("clips.", "clips.rejects."))
+    assert set_hashes(tmp_path).keys() == {str(p.relative_to(tmp_path)) for p in (table, rejects)}
+    if table.suffix == ".parquet":
+        assert pq.read_table(table).num_rows == 16 and pq.read_table(rejects).num_rows == 0
+    else:
+        assert len(table.read_text().splitlines()) == 17
+
+
+@pytest.mark.parametrize("name", ["clips", "clips.xlsx", "dir.v1/clips"])
+def test_scan_refuses_other_tables_before_it_scans(tmp_path: Path, name: str) -> None:
+    ran = run_prep("scan", "--corpus", "folder", "--root", "/does/not/exist", "-o", tmp_path / name)
+    assert ran.status == 2
+    assert ran.error == (
+        f"prep: -o {tmp_path}/{name}: expected a name that ends in .parquet or .csv"
+    )
+
+
+def test_scan_of_a_misspelt_corpus() -> None:
+    ran = run_prep("scan", "--corpus", "mtta", "--root", ".")
+    assert ran.status == 2 and ran.error == (
+        "prep: mtta: expected a corpus, one of mtat, mtg-jamendo, audioset, musan, folder; did you "
+        "mean mtat?"
+    )
+
+
+def test_scan_of_a_scheduler_without_dask(corpora: Corpora) -> None:
+    ran = run_prep(
+        "scan", "--corpus", "folder", "--root", corpora.music, "--scheduler", "tcp://x:1"
+    )
+    assert ran.status == 2 and "expected --engine dask beside it, got loky" in ran.error
+
+
+def test_verify_for_people_and_machines(built: Path) -> None:
+    ran = run_prep("verify", built, "--jobs", 1)
+    assert (ran.status, ran.out) == (
+        0,
+        "folder-train-x-folder-k2: 16 files, 12 examples decoded and measured: verified\n",
+    )
+    ran = run_prep("verify", built, "--jobs", 1, "--files-only")
+    assert ran.out == "folder-train-x-folder-k2: 16 files: verified\n"
+    ran = run_prep("verify", built, built, "--jobs", 1, "--json")
+    assert ran.err == "" and [v["problems"] for v in ran.record] == [[], []]
+
+
+def test_verify_of_a_damaged_set(built: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(built, tmp_path / "copy"))
+    data = bytearray((copy / "shard-000002.tar").read_bytes())
+    data[100_000] ^= 1
+    (copy / "shard-000002.tar").write_bytes(data)
+    ran = run_prep("verify", built, copy, "--jobs", 1)
+    lines = ran.out.splitlines()
+    assert ran.status == 1 and lines[0].endswith(": verified")
+    assert lines[1].startswith("shard-000002.tar: expected SHA-256")
+    assert any(line.startswith("shard-000002.tar: folder-clips_clip") for line in lines)
+    assert lines[-1].endswith(f"{len(lines) - 2} problems")
+    ran = run_prep("verify", copy, "--jobs", 1, "--json")
+    assert ran.status == 1 and len(ran.record[0]["problems"]) == len(lines) - 2
+
+
+def test_verify_of_what_is_no_set(tmp_path: Path) -> None:
+    ran = run_prep("verify", tmp_path, "--jobs", 1)
+    assert ran.status == 1 and f"{tmp_path}" in ran.error and "index.json" in ran.error
+    (tmp_path / ".plan").mkdir()
+    ran = run_prep("verify", tmp_path, "--jobs", 1)
+    assert "its build is not finished: run the same prep build-shards command again" in ran.error
