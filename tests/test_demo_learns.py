@@ -14,6 +14,7 @@ N_BARS = 8
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(7200)
 @pytest.mark.skipif(not shutil.which("make"), reason="needs make")
 def test_the_demo_reaches_every_bar(tmp_path: Path) -> None:
     """Corpora, shards, report, four taggers, their table: a quarter of an hour on two cores."""

@@ -7,7 +7,7 @@ import uuid
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,7 +107,11 @@ def write_arrays(path: Path, arrays: Iterable[tuple[str, NDArray[np.float32]]]) 
             stack.callback(_removed, partial)
         with _named(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            archive = zipfile.ZipFile(partial, "w")
+            # Opened here and once: by its name, ZipFile would open it to read and write first, and
+            # again where a pipe refuses that; a reader in between is told that all was written.
+            stream = partial.open("wb")
+        stack.callback(_closed, stream)
+        archive = zipfile.ZipFile(stream, "w")
         stack.callback(_closed, archive)
         for name, array in arrays:
             with _named(path), archive.open(f"{name}.npy", "w", force_zip64=True) as file:
@@ -115,6 +119,7 @@ def write_arrays(path: Path, arrays: Iterable[tuple[str, NDArray[np.float32]]]) 
             n_written += 1
         with _named(path):
             archive.close()
+            stream.close()
             if n_written and not in_place:
                 partial.replace(path)
     return n_written
@@ -125,9 +130,9 @@ def _removed(path: Path) -> None:
         path.unlink()
 
 
-def _closed(archive: zipfile.ZipFile) -> None:
+def _closed(file: zipfile.ZipFile | BinaryIO) -> None:
     with contextlib.suppress(OSError, ValueError):  # after an error, which is the one to tell
-        archive.close()
+        file.close()
 
 
 @contextlib.contextmanager

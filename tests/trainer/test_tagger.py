@@ -11,6 +11,7 @@ import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -329,22 +330,36 @@ def test_an_archive_that_cannot_be_written_is_refused_before_the_work(tmp_path: 
         write_arrays(tmp_path / "file" / "e.npz", arrays())
 
 
-def test_devices_and_links_stay_what_they_are(tmp_path: Path) -> None:
-    arrays = [("a", np.ones(3, np.float32))]
-    pipe, read = tmp_path / "pipe", list[bytes]()
+def test_a_pipe_stays_one_and_is_opened_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Opened twice, its reader may be gone before the second time, which then waits for ever."""
+    pipe, read, opened = tmp_path / "pipe", list[bytes](), list[str]()
     os.mkfifo(pipe)
-    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()), daemon=True)
     reader.start()
-    assert write_arrays(pipe, arrays) == 1
+    real = io.open
+
+    def spy(file: Any, mode: str = "r", *more: Any, **named: Any) -> Any:
+        if str(file) == str(pipe) and "r" not in mode:
+            opened.append(mode)
+        return real(file, mode, *more, **named)
+
+    monkeypatch.setattr(io, "open", spy)
+    assert write_arrays(pipe, [("a", np.ones(3, np.float32))]) == 1
     reader.join(timeout=30)
-    assert pipe.is_fifo()
+    assert opened == ["wb"] and pipe.is_fifo()
     with np.load(io.BytesIO(read[0]), allow_pickle=False) as found:
         np.testing.assert_array_equal(found["a"], np.ones(3))
+    assert list(tmp_path.iterdir()) == [pipe]
+
+
+def test_a_link_stays_one(tmp_path: Path) -> None:
     link, target = tmp_path / "link.npz", tmp_path / "target.npz"
     link.symlink_to(target)
-    write_arrays(link, arrays)
+    write_arrays(link, [("a", np.ones(3, np.float32))])
     assert link.is_symlink() and target.is_file()
-    assert {p.name for p in tmp_path.iterdir()} == {"pipe", "link.npz", "target.npz"}
+    assert {p.name for p in tmp_path.iterdir()} == {"link.npz", "target.npz"}
 
 
 def test_errors_of_reading_are_not_called_errors_of_writing(tmp_path: Path) -> None:
