@@ -29,7 +29,7 @@ from trainer.runs.restore import load_weights
 from trainer.snr_schedule import bounds_db, heard_as, whole_range
 from trainer.sync_batchnorm import with_batchnorm
 from trainer.tag_stage import tagger_card
-from trainer.validation import TagValidation
+from trainer.validation import open_validation
 from trainer.weights import find_checkpoint, weights_sha256
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
@@ -64,7 +64,7 @@ def train_adabn(
     tags = roles.open("train").index.tags
     parts = adabn_parts(roles, config)
     loader = open_loader(parts, stage.batch_size, config, compute)
-    validation = TagValidation(roles.open("valid"), tags, limit=stage.valid_limit)
+    validation = open_validation(roles, config, compute)
     encoder = with_batchnorm(new_encoder(config.model).to(device), config.step, compute.world)
     predictor = LabelPredictor(encoder.n_features, len(tags)).to(device)
     checkpoint = find_checkpoint(baseline)

@@ -46,7 +46,7 @@ from trainer.runs.restore import load_weights
 from trainer.snr_schedule import bounds_db, easy_to_hard, heard_as
 from trainer.sync_batchnorm import with_batchnorm
 from trainer.tag_stage import learning_rates, tagger_card, total
-from trainer.validation import TagValidation
+from trainer.validation import open_validation
 from trainer.weights import find_stage, weights_sha256
 
 
@@ -137,7 +137,7 @@ def train_comparison(
     steps_per_epoch = loaders[SOURCE].steps_per_epoch
     n_steps = stage.epochs * steps_per_epoch
     snr = easy_to_hard(config.snr, steps_per_epoch, easy="high")
-    validation = TagValidation(roles.open("valid"), tags, limit=stage.valid_limit)
+    validation = open_validation(roles, config, compute)
     # ---- networks --------------------------------------------------------------
     torch.manual_seed(config.seed)
     encoder = with_batchnorm(new_encoder(config.model).to(device), config.step, world)

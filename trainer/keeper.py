@@ -78,6 +78,7 @@ class Keeper:
     _tally: Tally = field(default_factory=Tally)
     _saved: float = 0.0
     _validation_s: float = 0.0
+    _said: bool = False
     _log: MetricsLog | None = None
     _show: Advance | None = None
 
@@ -201,6 +202,7 @@ class Keeper:
         taken_s = time.monotonic() - begin
         self._validation_s += taken_s
         self._tally.leave_out(taken_s)
+        self._say_share(taken_s * self.validations * (self.n_steps - step) / self.n_steps)
 
     def validated(self, step: int, score: float, figures: Mapping[str, float]) -> None:
         """Note a validation; a score above the best so far makes the best checkpoint.
@@ -244,13 +246,19 @@ class Keeper:
             "loaders": dict(self.loaders),
         }
 
-    def _finish(self) -> None:
+    def _say_share(self, to_come_s: float = 0.0) -> None:
+        """Warn once where validation takes much of the time, or will."""
         share = self._validation_s / max(time.monotonic() - self._begin, 1e-9)
-        if share > VALIDATION_SHARE and self._validation_s > 60.0:
-            logger.warning(
-                "%s: validation took %.0f %% of the time; ask for fewer --validations or a "
-                "--valid-limit",
-                self.stage,
-                100 * share,
-            )
+        if self._said or share <= VALIDATION_SHARE or self._validation_s + to_come_s <= 60.0:
+            return
+        self._said = True
+        logger.warning(
+            "%s: validation takes %.0f %% of the time; ask for fewer --validations or a "
+            "--valid-limit, or give it --workers",
+            self.stage,
+            100 * share,
+        )
+
+    def _finish(self) -> None:
+        self._say_share()
         self.world.barrier()

@@ -39,7 +39,7 @@ from trainer.sync_batchnorm import with_batchnorm
 from trainer.tag_stage import labels_of, learning_rates, tagger_card, total
 from trainer.teacher import load_teacher
 from trainer.teacher_cache import cached_predictions
-from trainer.validation import TagValidation
+from trainer.validation import open_validation
 from trainer.weights import find_stage, weights_sha256
 
 STAGE = "noisy-student"
@@ -115,7 +115,7 @@ def train_student(
     n_steps = stage.epochs * steps_per_epoch
     snr = easy_to_hard(config.snr, steps_per_epoch, easy="high")
     noisy = any(part.draws_snr for part in parts.values())
-    validation = TagValidation(roles.open("valid"), tags, limit=stage.valid_limit)
+    validation = open_validation(roles, config, compute)
     # ---- networks --------------------------------------------------------------
     torch.manual_seed(config.seed)
     encoder = with_batchnorm(new_encoder(config.model).to(device), config.step, compute.world)

@@ -54,7 +54,7 @@ from trainer.stage1_encoder import new_encoder
 from trainer.stage2_domain import domain_accuracy, new_classifier
 from trainer.sync_batchnorm import with_batchnorm
 from trainer.tag_stage import labels_of, learning_rates, tagger_card, total
-from trainer.validation import TagValidation
+from trainer.validation import open_validation
 from trainer.weights import find_stage, weights_sha256
 
 
@@ -164,7 +164,7 @@ def train_dat(
     steps_per_epoch = loaders[SOURCE].steps_per_epoch
     n_steps = stage.epochs * steps_per_epoch
     snr = easy_to_hard(config.snr, steps_per_epoch, easy="high")
-    validation = TagValidation(roles.open("valid"), tags, limit=stage.valid_limit)
+    validation = open_validation(roles, config, compute)
     # ---- networks --------------------------------------------------------------
     torch.manual_seed(config.seed)
     encoder = with_batchnorm(new_encoder(config.model).to(device), config.step, world)

@@ -204,7 +204,6 @@ class BagValidation:
         # bags follow each other clip by clip, every clip with all members in one order
         members = [member.name for member in self._tags.refs[0].members]
         by_clip = torch.cat(scores).view(-1, len(members), len(self._tags.tags)).numpy()
-        labels = self._bags.tags[:: len(members)].numpy().astype(bool)
         return self._tags.figures(
-            {member: by_clip[:, column] for column, member in enumerate(members)}, labels
+            {member: by_clip[:, column] for column, member in enumerate(members)}
         )

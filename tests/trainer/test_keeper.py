@@ -231,8 +231,24 @@ def test_slow_validation_is_warned_of(
             now[0] += 200.0
             with kept.validation(1):
                 now[0] += taken_s
-    assert caplog.text.count("validation took") == 1
-    assert "test: validation took 31 % of the time; ask for fewer --validations" in caplog.text
+    assert caplog.text.count("validation takes") == 1
+    assert "test: validation takes 31 % of the time; ask for fewer --validations" in caplog.text
+
+
+def test_validation_that_will_be_slow_is_warned_of_at_once(
+    tmp_path: Path, one: Training, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    """Ten of them are to come, of ten seconds each: the first one tells."""
+    now = [0.0]
+    monkeypatch.setattr(keeper.time, "monotonic", lambda: now[0])
+    for n_validations, times in ((4, 0), (10, 1)):
+        run = tmp_path / str(n_validations)
+        with keep(run, one, n_steps=100, validations=n_validations).open() as kept:
+            for step in (10, 20):
+                now[0] += 30.0
+                with kept.validation(step):
+                    now[0] += 10.0
+            assert caplog.text.count("validation takes 25 % of the time") == times
 
 
 # ---- precision ------------------------------------------------------------------------
