@@ -13,6 +13,7 @@ from manifests.keys import slug
 from trainer.compare import Comparison, compare_runs, group_runs, set_name
 from trainer.compare_text import write_comparison
 from trainer.cost import RowCost, row_costs
+from trainer.evaluation.checkpoint import weights_to_score
 from trainer.evaluation.embedding_sample import MIN_CLIPS, load_sample
 from trainer.evaluation.evaluate import EMBEDDINGS, EVALUATION_FOLDER
 from trainer.evaluation.figures import ATTENTION
@@ -23,6 +24,7 @@ from trainer.plot_training import has_curves, plot_training
 from trainer.plots import plot_scores, save_plot
 from trainer.runs.folder import METRICS
 from trainer.runs.metrics_log import read_records
+from trainer.weights import holds_checkpoint
 
 EARLIER: Final = ("encoder", "domain", "baseline")
 LATER: Final = ("pooling",)
@@ -51,7 +53,8 @@ def write_report(
     """
     scored = load_scores(urls)
     comparison = compare_runs(scored, paired=paired)
-    comparison = replace(comparison, costs=_costs(scored))
+    notes = (*comparison.notes, *_of_other_weights(scored))
+    comparison = replace(comparison, costs=_costs(scored), notes=notes)
     written = write_comparison(out, comparison)
     noisy = [item for item in scored if item.file.figures.noise]
     if any(item.file.figures.noisy_mean_auc for item in noisy):
@@ -75,6 +78,18 @@ def _costs(scored: Sequence[Scored]) -> tuple[RowCost, ...]:
         },
         attending=[row for row, labels in rows.items() if labels[0].aggregate == ATTENTION],
     )
+
+
+def _of_other_weights(scored: Sequence[Scored]) -> list[str]:
+    """Say which scores beside a run are not those of its best checkpoint, or not any more."""
+    return [
+        f"{item.file.run.shown} on {set_name(item.file)}: scored with other weights than those of "
+        "the run's best checkpoint; run train evaluate again"
+        for item in scored
+        if _in_run(item.url)
+        and holds_checkpoint(run := Path(item.url).parents[1])
+        and item.file.checkpoint_sha256 != weights_to_score(run, item.file.run.aggregate)
+    ]
 
 
 def _in_run(url: str) -> bool:

@@ -10,7 +10,7 @@ import torch
 from manifests.records import row_from_json
 from manifests.shardset import load_set
 from trainer.config import Aggregation
-from trainer.evaluation.checkpoint import SetRequest, evaluate_checkpoint
+from trainer.evaluation.checkpoint import SetRequest, evaluate_checkpoint, weights_to_score
 from trainer.evaluation.evaluate import EVALUATION_FOLDER, evaluation_name
 from trainer.evaluation.figures import Evaluation
 from trainer.evaluation.set_clips import plan_id
@@ -43,7 +43,8 @@ def score_cell(
     for aggregate in aggregates:
         path = run / EVALUATION_FOLDER / evaluation_name(aggregate)
         found = row_from_json(path.read_bytes(), Evaluation, str(path)) if path.is_file() else None
-        if found is None or not _is_scored(found, requests, perturbations):
+        weights = weights_to_score(run, aggregate)
+        if found is None or not _is_scored(found, weights, requests, perturbations):
             evaluate_checkpoint(
                 run,
                 requests,
@@ -64,9 +65,14 @@ def _with_earlier(
 
 
 def _is_scored(
-    found: Evaluation, requests: Sequence[SetRequest], perturbations: Sequence[Perturbation]
+    found: Evaluation,
+    weights_sha256: str,
+    requests: Sequence[SetRequest],
+    perturbations: Sequence[Perturbation],
 ) -> bool:
-    """Tell whether a run's scores on these very sets, so perturbed, are there."""
+    """Tell whether scores of these very weights on these very sets, so perturbed, are there."""
+    if found.checkpoint_sha256 != weights_sha256:
+        return False  # scored by hand before its end, or its attention was trained anew
     scored = {
         (one.label.name, one.label.plan_id): {
             (item.member, item.definition) for item in one.figures.perturbed

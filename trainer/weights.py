@@ -78,7 +78,7 @@ def find_stage(path: Path, stage: str, model: ModelConfig) -> Checkpoint:
             f"{path}: expected an encoder as this run's, got another: "
             f"{'; '.join(text for _, text in differing)}; give the same options to both"
         )
-    if not (path / STATE).is_file() and (step := _unfinished(checkpoint.path.parent / "last")):
+    if not (path / STATE).is_file() and (step := unfinished_step(checkpoint.path.parent / "last")):
         raise UsageError(
             f"{path}: expected a finished {name}, got one at step {step}; run it to its end, or "
             f"name {checkpoint.path} to take it as it is"
@@ -86,8 +86,12 @@ def find_stage(path: Path, stage: str, model: ModelConfig) -> Checkpoint:
     return checkpoint
 
 
-def _unfinished(last: Path) -> int | None:
-    """Return the step of a stage that has more to go; None where it is finished or unknown."""
+def unfinished_step(last: Path) -> int | None:
+    """Return the step of a stage that has more to go; None where it is finished or unknown.
+
+    Args:
+        last: folder of the stage's newest checkpoint, which need not be there.
+    """
     path = last / STATE
     if not path.is_file():
         return None

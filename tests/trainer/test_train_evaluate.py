@@ -7,10 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from tiny_sets import write_set
 from tiny_suite import COMPARISON, RUNGS_DB, SET, run, run_well
 
 from manifests.errors import ManifestError, UsageError
+from trainer.evaluation.checkpoint import SetRequest
+from trainer.grid_scores import score_cell
 from trainer.roles import Roles, open_roles
 
 TESTS = ("test-audioset", "test-musan")
@@ -156,6 +159,54 @@ def test_the_table_of_runs(runs: list[Path], tmp_path: Path) -> None:
     fails = run("compare", tmp_path / "gone", "--out", tmp_path / "x")
     assert fails.exit_code in (1, 2) and fails.output.startswith("train: ")
     assert "Traceback" not in fails.output
+
+
+@pytest.fixture
+def went_on(runs: list[Path], tmp_path: Path) -> Path:
+    """A copy of a scored run whose best checkpoint is another one now, and its end not reached."""
+    copy = Path(shutil.copytree(runs[1], tmp_path / "went-on"))
+    shutil.rmtree(copy / "checkpoints" / "best")
+    shutil.copytree(runs[2] / "checkpoints" / "best", copy / "checkpoints" / "best")
+    state = copy / "checkpoints" / "last" / "state.json"
+    record = json.loads(state.read_text())
+    record["progress"] |= {"done": False, "step": 3}
+    del record["sha256"]
+    state.write_text(json.dumps(record))
+    return copy
+
+
+STALE = "scored with other weights than those of the run's best checkpoint; run train evaluate"
+
+
+def test_scores_of_other_weights_are_named(
+    runs: list[Path], went_on: Path, suite: Path, tmp_path: Path
+) -> None:
+    compare = ("compare", went_on, "--out", tmp_path / "table", "--no-paired")
+    assert STALE not in run_well("compare", *runs, *compare[2:]).output
+    assert run_well(*compare).output.count(STALE) == len(TESTS)
+    assert STALE in (tmp_path / "table" / "table.md").read_text()
+    run_well("evaluate", "--checkpoint", went_on, "--shards", suite)
+    assert STALE not in run_well(*compare).output
+
+
+def test_a_run_that_is_not_finished_is_called_so(
+    runs: list[Path], went_on: Path, suite: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = "not finished, at step 3: its best checkpoint so far is scored"
+    for path, times in ((runs[1], 0), (went_on / "checkpoints" / "best", 0), (went_on, 1)):
+        run_well("evaluate", "--checkpoint", path, "--shards", suite, "--out", tmp_path / "scores")
+        assert caplog.text.count(said) == times
+
+
+def test_a_cell_is_scored_again_where_its_weights_are_others(
+    runs: list[Path], went_on: Path, suite: Path
+) -> None:
+    requests = [SetRequest(str(suite / name)) for name in TESTS]
+    for run_folder, changes in ((runs[1], False), (went_on, True), (went_on, False)):
+        path = run_folder / "evaluation" / "evaluation.json"
+        before = path.stat().st_mtime_ns
+        score_cell(run_folder, requests, device=torch.device("cpu"), aggregates=("mean",))
+        assert (path.stat().st_mtime_ns != before) is changes
 
 
 # ---- roles ----------------------------------------------------------------------------

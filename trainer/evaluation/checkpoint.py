@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +12,18 @@ import torch
 from manifests.errors import UsageError
 from manifests.shardset import load_set
 from manifests.subset import load_subset
+from trainer.attention import POOLING
 from trainer.config import Aggregation
 from trainer.evaluation.domain_probe import Probe
 from trainer.evaluation.evaluate import EVALUATION_FOLDER, EvaluationSet, evaluate_run
-from trainer.evaluation.figures import Evaluation, MetricDefinition
+from trainer.evaluation.figures import ATTENTION, MEAN, Evaluation, MetricDefinition
 from trainer.evaluation.run_label import run_folder, run_label
 from trainer.evaluation.set_clips import evaluation_set
 from trainer.perturb.perturbation import Perturbation
 from trainer.tagger import Tagger, load_tagger, random_tagger
+from trainer.weights import find_checkpoint, unfinished_step, weights_sha256
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,10 @@ def evaluate_checkpoint(
         ManifestError: a set, the subset or the checkpoint is not what it says.
     """
     tagger = load_tagger(path, aggregate)
+    if step := unfinished_step(path / "checkpoints" / "last"):
+        _LOG.warning(
+            "%s: not finished, at step %d: its best checkpoint so far is scored", path, step
+        )
     folder = out or str(run_folder(path) / EVALUATION_FOLDER)
     sets = _open_sets(tagger, requests, subset_url, n_workers, perturbations)
     return evaluate_run(
@@ -79,6 +88,16 @@ def evaluate_checkpoint(
         metric=metric,
         probe=probe,
     )
+
+
+def weights_to_score(path: Path, aggregate: str = MEAN) -> str:
+    """Return the hash of the weights that ``evaluate_checkpoint`` would score.
+
+    Raises:
+        UsageError: there is no checkpoint.
+        ManifestError: it is not what it says.
+    """
+    return weights_sha256(find_checkpoint(path, *([POOLING] if aggregate == ATTENTION else [])))
 
 
 def evaluate_random(
