@@ -9,6 +9,7 @@ stopped.
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from trainer.compute import Compute
 from trainer.config import TrainConfig
 from trainer.noisy_student import train_student
 from trainer.preflight import check_run
-from trainer.roles import Roles
+from trainer.roles import UNLABELLED, Roles
 from trainer.runs.folder import RunFolder, open_run
 from trainer.runs.writing import written_to
 from trainer.stage1_encoder import train_encoder
@@ -29,7 +30,7 @@ from trainer.stage2_domain import train_domain
 from trainer.stage3_dat import train_dat
 from trainer.stage4_pooling import train_pooling
 from trainer.student_audio import student_config
-from trainer.weights import find_stage, has_checkpoint
+from trainer.weights import find_stage, has_checkpoint, unfinished_step
 
 logger = logging.getLogger(__name__)
 RANDOM = "random"
@@ -72,12 +73,14 @@ def train_run(
     if config.method == "noisy-student":
         config = student_config(config, roles, teacher)
     given = Path(encoder_from) if encoder_from and encoder_from != RANDOM else init
+    own = out if only_stage in (2, 3) else None  # earlier stages of this very run
     stages = _stages(config, given, only_stage)
     check_run(config, roles, compute, stages)
-    if given is not None or only_stage in (2, 3):
-        find_stage(given or out, "domain" if only_stage == 3 else "encoder", config.model)
+    if (earlier := given or own) is not None:
+        find_stage(earlier, "domain" if only_stage == 3 else "encoder", config.model)
     _say_of_one_rung(config, roles)
-    run = _open(out, config.record(), compute, overwrite=overwrite)
+    begins_with = [path for path in (earlier, teacher) if path is not None]
+    run = _open(out, config.record(), compute, overwrite=overwrite, begins_with=begins_with)
     if 4 in stages:
         whole = {**config.record(), POOLING: asdict(config.pooling)}
         pooling = _open(out / POOLING, whole, compute, overwrite=overwrite)
@@ -125,7 +128,9 @@ def _train_students(
     """Train the teacher where none is given, then a student per round, the last one in ``RUN``."""
     places = (run.path, run.path / "round-1")
     began = any(has_checkpoint(place / "checkpoints" / "last") for place in places)
-    if teacher is None and began and not (run.path / TEACHER / "checkpoints").is_dir():
+    if teacher is None and began and not has_own_teacher(run.path):
+        if has_checkpoint(run.last) and unfinished_step(run.last) is None:
+            return  # nobody has anything to teach it any more
         raise UsageError(f"{run.path}: expected --teacher RUN as the run began with, got none")
     if teacher is None:
         folder = _stage(run, TEACHER, compute)
@@ -136,6 +141,11 @@ def _train_students(
         folder = run if number == rounds else _stage(run, f"round-{number}", compute)
         train_student(config, roles, encoder, teacher, folder, compute, round_number=number)
         teacher = folder.path
+
+
+def has_own_teacher(run: Path) -> bool:
+    """Tell whether a noisy student's run trains, or trained, its first teacher itself."""
+    return (run / TEACHER / "checkpoints").is_dir()
 
 
 def _check_options(
@@ -177,11 +187,18 @@ def _stages(config: TrainConfig, given: Path | None, only_stage: int | None) -> 
     return {1, *later, *last} if own_encoder else later | last
 
 
-def _open(out: Path, config: dict[str, Any], compute: Compute, *, overwrite: bool) -> RunFolder:
+def _open(
+    out: Path,
+    config: dict[str, Any],
+    compute: Compute,
+    *,
+    overwrite: bool,
+    begins_with: Collection[Path] = (),
+) -> RunFolder:
     """Open the run's folder on the first rank; the others take it as it then is."""
     if compute.world.is_main:
         with written_to(out):
-            run = open_run(out, config, overwrite=overwrite)
+            run = open_run(out, config, overwrite=overwrite, begins_with=begins_with)
         compute.world.barrier()
         return run
     compute.world.barrier()
@@ -200,13 +217,18 @@ def _stage(run: RunFolder, name: str, compute: Compute) -> RunFolder:
 def _say_of_one_rung(config: TrainConfig, roles: Roles) -> None:
     """Say where the rule that the target half's clean members stay closed cannot be kept."""
     mixes = config.snr.relevel == "auto" and config.snr.draw == "integer"
-    if not mixes or config.method not in ("dat", "supervised", "adabn"):
+    noisy = config.method in ("dat", "supervised", "adabn")
+    answers = config.method == "noisy-student" and config.student.teacher_hears == "noisy"
+    if not mixes or not (noisy or answers):
         return
-    if len(rungs := roles.open("train").index.snrs_db) == 1:
+    role = UNLABELLED if answers and UNLABELLED in roles else "train"
+    if len(rungs := roles.open(role).index.snrs_db) == 1:
         logger.warning(
-            "train stores %g dB alone: other SNRs of the target half are mixed from it and the "
-            "clean member, which is not heard itself; --snr-relevel rungs forbids that",
+            "%s stores %g dB alone: other SNRs of the %s are mixed from it and the clean member, "
+            "which is not heard itself; --snr-relevel rungs forbids that",
+            role,
             *rungs,
+            "target half" if role == "train" else "unlabelled examples",
         )
 
 

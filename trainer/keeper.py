@@ -92,7 +92,7 @@ class Keeper:
         """
         with ExitStack() as stack:
             if self.world.is_main:
-                stack.enter_context(locked(self.run))
+                stack.enter_context(locked(self.run.path))
             self._resume()
             if self.world.is_main:
                 # without a checkpoint a record of step 0 is none to keep either
@@ -123,7 +123,7 @@ class Keeper:
             )
         for what, then, now in (
             ("sets", progress["loaders"], dict(self.loaders)),
-            ("initial weights", progress["begins_with"], self.begins_with),
+            ("initial weights (or teacher)", progress["begins_with"], self.begins_with),
             ("number of steps", progress["n_steps"], self.n_steps),
         ):
             if then != now:

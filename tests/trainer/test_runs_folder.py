@@ -68,6 +68,28 @@ def test_overwrite_removes_the_old_run(tmp_path: Path) -> None:
     assert not new.resumed and sorted(p.name for p in tmp_path.iterdir()) == ["config.json"]
 
 
+@pytest.mark.parametrize("stage", ["", "encoder"])
+def test_a_run_that_trains_is_not_removed(tmp_path: Path, stage: str) -> None:
+    folder = open_run(tmp_path, CONFIG).path / stage
+    folder.mkdir(exist_ok=True)
+    with locked(folder), pytest.raises(UsageError, match="one trains there now; wait for it"):
+        open_run(tmp_path, {"seed": 9}, overwrite=True)
+    assert open_run(tmp_path, CONFIG).resumed, "nothing was removed"
+    assert not open_run(tmp_path, {"seed": 9}, overwrite=True).resumed
+
+
+def test_what_the_new_run_begins_with_is_not_removed(tmp_path: Path) -> None:
+    run = open_run(tmp_path / "run", CONFIG)
+    (run.path / "teacher").mkdir()
+    (tmp_path / "link").symlink_to(run.path / "teacher")
+    for one in (run.path / "teacher", tmp_path / "link", run.path):
+        with pytest.raises(UsageError, match="to remove nothing that the run begins with, got"):
+            open_run(run.path, {"seed": 9}, overwrite=True, begins_with=[one])
+        assert (run.path / "teacher").is_dir()
+        assert open_run(run.path, CONFIG, overwrite=True, begins_with=[one]).resumed
+    open_run(run.path, {"seed": 9}, overwrite=True, begins_with=[tmp_path / "elsewhere"])
+
+
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_folders_that_are_no_run_are_never_touched(tmp_path: Path, overwrite: bool) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
@@ -95,9 +117,13 @@ def test_differences_of_nested_values() -> None:
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
     run = open_run(tmp_path, CONFIG)
-    with locked(run), pytest.raises(UsageError, match="one trains there now"), locked(run):
+    with (
+        locked(run.path),
+        pytest.raises(UsageError, match="one trains there now"),
+        locked(run.path),
+    ):
         pass
-    with locked(run):
+    with locked(run.path):
         assert open_run(tmp_path, CONFIG).resumed
 
 

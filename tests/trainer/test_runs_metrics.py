@@ -61,7 +61,10 @@ def test_a_place_that_takes_no_files_is_said(run: RunFolder) -> None:
     with pytest.raises(ManifestError, match=r"run: cannot be written: (Not a dir|File exists)"):
         MetricsLog(run, "dat")
     (run.path / ".lock").mkdir()
-    with pytest.raises(ManifestError, match="run: cannot be written: Is a directory"), locked(run):
+    with (
+        pytest.raises(ManifestError, match="run: cannot be written: Is a directory"),
+        locked(run.path),
+    ):
         pass
 
 

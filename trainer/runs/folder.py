@@ -7,7 +7,6 @@ another one it is refused and the difference is told.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from manifests import store
 from manifests.canonical import canonical_json, pretty_json
 from manifests.errors import ManifestError, UsageError
 from manifests.records import parse_json
+from trainer.runs.lock import remove_idle
 
 CONFIG: Final = "config.json"
 METRICS: Final = "metrics.jsonl"
@@ -68,6 +68,7 @@ def open_run(
     *,
     overwrite: bool = False,
     may_differ: Collection[str] = (),
+    begins_with: Collection[Path] = (),
 ) -> RunFolder:
     """Create a run's folder, or open it to resume the run.
 
@@ -76,10 +77,12 @@ def open_run(
         config: the whole configuration as JSON values; nested mappings are fine.
         overwrite: remove a run of another configuration, with everything in its folder.
         may_differ: dotted names that change no result, e.g. ``loader.n_workers``.
+        begins_with: runs and checkpoints that the new run takes weights from; never removed.
 
     Raises:
         UsageError: the folder holds a run of another configuration (the message lists up to
-            twelve differences), or files that are no run; or a value is not JSON.
+            twelve differences), or files that are no run; another process trains in the run that
+            is to be removed, or the new run begins with a part of it; or a value is not JSON.
     """
     wanted = _plain(config)
     if path.exists() and not path.is_dir():
@@ -97,7 +100,8 @@ def open_run(
             )
         if not overwrite:
             raise UsageError(_refusal(path, differing))
-        shutil.rmtree(path)
+        _check_outside(path, begins_with)
+        remove_idle(path)
     elif path.is_dir() and any(path.iterdir()):
         raise UsageError(
             f"{path}: expected a run or an empty folder, got files but no {CONFIG}; "
@@ -106,6 +110,15 @@ def open_run(
     path.mkdir(parents=True, exist_ok=True)
     store.write_text(str(path / CONFIG), pretty_json(wanted))
     return RunFolder(path)
+
+
+def _check_outside(path: Path, begins_with: Collection[Path]) -> None:
+    for one in begins_with:
+        if one.resolve().is_relative_to(path.resolve()):
+            raise UsageError(
+                f"{path}: expected --overwrite to remove nothing that the run begins with, got "
+                f"{one}; name another --out"
+            )
 
 
 def read_config(path: Path) -> dict[str, Any]:
