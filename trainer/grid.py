@@ -27,7 +27,7 @@ from trainer.compute import open_compute, shared_cores
 from trainer.config import Aggregation, SystemConfig, TrainConfig
 from trainer.evaluation.evaluate import check_sets
 from trainer.evaluation.set_clips import evaluation_set
-from trainer.experiment import RANDOM, train_run
+from trainer.experiment import RANDOM, has_own_teacher, train_run
 from trainer.grid_cells import Cell
 from trainer.grid_scores import score_cell
 from trainer.grid_suite import Suite
@@ -214,7 +214,7 @@ def train_cell(
             run,
             compute,
             encoder_from=encoder,
-            teacher=teacher_path(out, cell, others),
+            teacher=None if has_own_teacher(run) else teacher_path(out, cell, others),
             overwrite=suite.overwrite,
         )
         aggregates: tuple[Aggregation, ...] = get_args(Aggregation)

@@ -195,7 +195,7 @@ def test_the_best_is_kept_and_a_diverged_score_never_is(tmp_path: Path, one: Tra
     ("changed", "what"),
     [
         ({"loaders": {"source": "b"}}, "sets"),
-        ({"begins_with": "other"}, "initial weights"),
+        ({"begins_with": "other"}, r"initial weights \(or teacher\)"),
         ({"n_steps": 26}, "number of steps"),
     ],
 )

@@ -289,6 +289,15 @@ def test_a_grid_shares_the_baseline_with_its_student(suite: Path, tmp_path: Path
     assert not (student / "teacher").exists(), "the baseline's run teaches"
     assert load_tagger(student).card["teacher_sha256"] == load_tagger(baseline).sha256
     assert (student / "evaluation").is_dir()
+    alone = ("--methods", "noisy-student", *few[2:])
+    grid = ("grid", "--shards", suite, *QUICK, *NOISY)
+    assert "noisy-student" in run_well(*grid, "--out", out, *alone).output, "it needs no teacher"
+    run_well(*grid, "--out", tmp_path / "other", *alone)
+    student, baseline = (tmp_path / "other" / path.name for path in (student, baseline))
+    before = load_tagger(student).sha256
+    run_well(*grid, "--out", tmp_path / "other", *few, "--precision", "bfloat16")
+    assert load_tagger(student).sha256 == before, "its own teacher stays its teacher"
+    assert load_tagger(baseline).sha256 != load_tagger(student / "teacher").sha256
 
 
 # ---- wrong use -----------------------------------------------------------------------------

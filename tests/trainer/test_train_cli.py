@@ -266,7 +266,8 @@ def test_another_encoder_or_other_data_are_another_run(
     run_well(*shared, "--encoder", dat_run)
     refused(
         (*shared, "--encoder", other), 2,
-        "expected the initial weights that the run began with, got others", "name another --out",
+        "expected the initial weights (or teacher) that the run began with, got others",
+        "name another --out",
     )  # fmt: skip
     changed = tmp_path / "train"
     write_set(str(changed), **{**SET, "n_songs": 8, "excerpts": 2, "corpus": "changed"})

@@ -222,7 +222,10 @@ def test_a_set_with_one_rung_trains_with_the_clean_member_as_ingredient(
     url = str(tmp_path / "compact")
     write_set(url, n_songs=8, n_samples=SAMPLES, snrs_db=(-10.0,), codec="wav", corpus="train")
     shared = ("--shards", suite, "--set", f"train={url}", "--encoder", dat_run)
-    for method, options in (("dat", DAT), ("supervised", COMPARISON), ("adabn", COMPARISON)):
+    answers = (*COMPARISON, "--student-hears", "both", "--teacher-hears", "noisy")
+    for method, options in (
+        ("dat", DAT), ("supervised", COMPARISON), ("adabn", COMPARISON), ("noisy-student", answers)
+    ):  # fmt: skip
         only_rungs = (method, *shared, "--snr-relevel", "rungs", *options)
         refused = run(*only_rungs, "--out", tmp_path / "a")
         assert refused.exit_code == 2, refused.output
