@@ -99,8 +99,10 @@ def write_arrays(path: Path, arrays: Iterable[tuple[str, NDArray[np.float32]]]) 
     Raises:
         ManifestError: the file cannot be written; said before the first array is asked for.
     """
-    path, n_written = path.resolve(), 0
+    n_written = 0
     in_place = path.exists() and not path.is_file()
+    if not in_place:  # a link stays one; those of /dev/fd lead to names that are not there
+        path = path.resolve()
     partial = path if in_place else path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
     with contextlib.ExitStack() as stack:
         if not in_place:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -352,6 +353,24 @@ def test_a_pipe_stays_one_and_is_opened_once(
     with np.load(io.BytesIO(read[0]), allow_pickle=False) as found:
         np.testing.assert_array_equal(found["a"], np.ones(3))
     assert list(tmp_path.iterdir()) == [pipe]
+
+
+def test_an_open_pipe_by_its_number(tmp_path: Path) -> None:
+    """What a shell gives for ``>(…)``: a link to a name that is not there."""
+    read, write = os.pipe()
+    assert write_arrays(Path(f"/dev/fd/{write}"), [("a", np.ones(3, np.float32))]) == 1
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe, np.load(io.BytesIO(pipe.read())) as found:
+        np.testing.assert_array_equal(found["a"], np.ones(3))
+
+
+def test_a_reader_that_goes_away_is_no_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: object) -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr("trainer.cli.use.load_tagger", gone)
+    result = run("tag", "a.wav", "--checkpoint", "run")
+    assert (result.exit_code, result.output) == (1, "")
 
 
 def test_a_link_stays_one(tmp_path: Path) -> None:

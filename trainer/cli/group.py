@@ -56,6 +56,8 @@ class TrainGroup(click.Group):
             ctx.exit(2 if isinstance(error, UsageError) else 1)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
+        except BrokenPipeError:  # the reader went, as in `train tag | head`; click ends quietly
+            raise
         except KeyboardInterrupt:
             click.echo("train: interrupted; run the same command again to go on", err=True)
             ctx.exit(130)

@@ -124,7 +124,8 @@ def embed(
 
     n_written = write_arrays(output, arrays())
     if n_written:
-        click.echo(f"{output}: {n_written} files, {tagger.encoder.n_features} features")
+        said = f"{output}: {n_written} files, {tagger.encoder.n_features} features"
+        click.echo(said, err=not output.is_file())  # standard output may be what was written to
     if n_written < len(set(audio)):
         ctx.exit(1)
 
