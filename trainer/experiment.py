@@ -66,7 +66,7 @@ def train_run(
         UsageError: options that do not fit together, or sets that are missing.
         ManifestError: a set or checkpoint is damaged.
     """
-    _check_options(config, encoder_from, init, only_stage)
+    check_options(config, encoder_from, init, only_stage)
     if encoder_from == RANDOM:
         config = replace(config, encoder_init="random")
     if config.method == "noisy-student":
@@ -138,9 +138,17 @@ def _train_students(
         teacher = folder.path
 
 
-def _check_options(
-    config: TrainConfig, encoder_from: str | None, init: Path | None, only_stage: int | None
+def check_options(
+    config: TrainConfig,
+    encoder_from: str | None = None,
+    init: Path | None = None,
+    only_stage: int | None = None,
 ) -> None:
+    """Check that a run's options fit together; the arguments are those of ``train_run``.
+
+    Raises:
+        UsageError: they do not.
+    """
     if only_stage is not None and config.method != "dat":
         raise UsageError(f"--stage: expected with 'train dat' only, got {config.method}")
     if config.pooling.trains and only_stage in (1, 2):

@@ -27,7 +27,7 @@ from trainer.compute import open_compute, shared_cores
 from trainer.config import Aggregation, SystemConfig, TrainConfig
 from trainer.evaluation.evaluate import check_sets
 from trainer.evaluation.set_clips import evaluation_set
-from trainer.experiment import RANDOM, train_run
+from trainer.experiment import RANDOM, check_options, train_run
 from trainer.grid_cells import Cell
 from trainer.grid_scores import score_cell
 from trainer.grid_suite import Suite
@@ -54,7 +54,8 @@ def run_grid(
         The runs' folders, in the order of the cells.
 
     Raises:
-        UsageError: a number of noises or a test set that the suite lacks, or several ranks.
+        UsageError: options of a cell that do not fit together, a number of noises or a test set
+            that the suite lacks, or several ranks.
         ManifestError: a set is damaged, or a cell's process was lost.
     """
     if environment()[1] > 1:
@@ -119,7 +120,9 @@ def _settle_in() -> None:
 
 
 def _check(grid: list[Cell], suite: Suite, system: SystemConfig) -> None:
-    """Check the sets of every kind of cell before the first one is trained."""
+    """Check the options of every cell, and the sets of every kind, before the first is trained."""
+    for cell in grid:
+        check_options(cell.config)
     with open_compute(system) as compute:
         for cell in {(cell.k, _reading(cell.config)): cell for cell in grid}.values():
             roles = suite.roles(cell.k)

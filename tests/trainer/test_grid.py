@@ -147,6 +147,13 @@ def test_a_suite_without_a_test_set_is_refused_before_training(suite: Path, tmp_
     assert "expected a set to evaluate on with the role test-audioset or" in result.output
 
 
+def test_a_cell_that_cannot_be_is_refused_before_training(suite: Path, tmp_path: Path) -> None:
+    out, methods = tmp_path / "grid", ("--methods", "baseline,consistency")
+    result = run("grid", "--shards", suite, "--out", out, *DAT, *methods, "--consistency", "none")
+    assert result.exit_code == 2 and "--consistency none: expected a consis" in result.output
+    assert not out.exists(), "neither stage 1 nor the baseline is trained"
+
+
 def test_torchrun_is_refused(suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("RANK", "0"), ("WORLD_SIZE", "2"), ("LOCAL_RANK", "0")):
         monkeypatch.setenv(name, value)
