@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -93,10 +94,29 @@ def test_names_that_no_folder_can_tell_apart() -> None:
         ('[a]\nmethod = "dat"\nlambda = -1', "[a]: "),
         ('[a]\nmethod = "dat"\nencoder = "random"', "'random' for another method than dat"),
         ('[a]\nmethod = "baseline"\nencoder = "other"', "expected encoder = 'pretrained'"),
+        (
+            '[a]\nmethod = "baseline"\nlabelled-noise = true\nconsistency = "embedding"',
+            "[a]: expected options that baseline uses, got --labelled-noise, --consistency; leave",
+        ),
+        ('[a]\nmethod = "robust"\nextra-target = true', "that robust uses, got --extra-target;"),
+        (
+            '[a]\nmethod = "dat"\nseeds = "3,4"\nworkers = 7\nshards = "x"\nlambda = 1',
+            "[a]: expected options of one row, got --seeds, --workers, --shards, which the whole",
+        ),
+        ('[a]\nmethod = "dat"\nmethods = "dat"', "got --methods, which the whole grid shares;"),
+        ('[a]\nmethod = "dat"\nfreeze = true\nfinetune = true', "expected freeze or finetune, g"),
     ],
 )
 def test_rows_that_are_none(tmp_path: Path, suite: Path, text: str, message: str) -> None:
     refused(tmp_path, suite, text, message)
+
+
+def test_the_rows_of_our_results_are_options_that_are_used() -> None:
+    documented = sorted((Path(__file__).parents[2] / "docs" / "results").glob("*.toml"))
+    assert len(documented) == 3
+    for path in documented:
+        result = run_well("grid", "--shards", "x", "--out", "y", "--rows", path, "--list")
+        assert len(result.output.split()) == len(tomllib.loads(path.read_text()))
 
 
 def test_encoders_are_shared_by_what_decides_them() -> None:

@@ -181,8 +181,6 @@ def _row_cells(ctx: click.Context, values: dict[str, Any], given: dict[str, Any]
 
 def _row_config(name: str, values: dict[str, Any]) -> TrainConfig:
     method, encoder = values["method"], values.get("encoder", "pretrained")
-    if method not in METHODS:
-        raise UsageError(f"[{name}]: expected a method of {', '.join(METHODS)}, got {method}")
     if encoder not in ("pretrained", RANDOM) or (encoder == RANDOM and method == "dat"):
         raise UsageError(
             f"[{name}]: expected encoder = 'pretrained', or 'random' for another method than dat, "

@@ -141,7 +141,8 @@ def _load_config(ctx: click.Context, _: click.Parameter, value: str | None) -> N
     elsewhere |= {"teacher", "unlabelled-shards"}
     for section, (config_class, _prefix) in SECTIONS.items():
         for field in fields(config_class):
-            elsewhere.add(option_name(section, field.name).partition("/")[0].lstrip("-"))
+            names = option_name(section, field.name).split("/")
+            elsewhere.update(name.lstrip("-") for name in names)
     found = load_config_file(value, ctx.command, elsewhere)
     ctx.default_map = {**(ctx.default_map or {}), **found}
 
