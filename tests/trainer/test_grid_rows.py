@@ -16,7 +16,7 @@ from trainer.compare import group_runs
 from trainer.config import PoolingConfig
 from trainer.evaluation.figures import RunLabel
 from trainer.grid import encoder_path
-from trainer.grid_cells import row_cells
+from trainer.grid_cells import Cell, row_cells
 from trainer.presets import preset_config
 
 ROWS = """
@@ -42,11 +42,10 @@ def listed(tmp_path: Path, suite: Path, text: str, *more: object) -> str:
     return run_well(*shared, "--rows", tmp_path / "rows.toml", "--list", *more).output
 
 
-def refused(tmp_path: Path, suite: Path, text: str, message: str) -> None:
+def refused(tmp_path: Path, suite: Path, text: str, message: str, *more: object) -> None:
     (tmp_path / "rows.toml").write_text(text)
-    result = run(
-        "grid", "--shards", suite, "--out", tmp_path / "grid", "--rows", tmp_path / "rows.toml"
-    )
+    shared = ("grid", "--shards", suite, "--out", tmp_path / "grid", *more)
+    result = run(*shared, "--rows", tmp_path / "rows.toml")
     assert result.exit_code == 2, result.output
     assert message in " ".join(result.output.split())
     assert not (tmp_path / "grid").exists()
@@ -80,6 +79,31 @@ def test_names_that_no_folder_can_tell_apart() -> None:
         row_cells({"!": config}, (1,), (0,))
     with pytest.raises(UsageError, match="at least one number of noises and seed"):
         row_cells({"a": config}, (1,), ())
+
+
+def cells_of(tmp_path: Path, text: str, *more: object) -> list[Cell]:
+    """Return what a grid of these rows would train."""
+    found: list[Cell] = []
+
+    def take(grid: list[Cell], *_: object, **__: object) -> None:
+        found.extend(grid)
+        raise UsageError("enough")
+
+    (tmp_path / "rows.toml").write_text(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trainer.cli.grid.run_grid", take)
+        run("grid", "--shards", "x", "--out", "y", "--rows", tmp_path / "rows.toml", *more)
+    return found
+
+
+def test_backbones_multiply_rows(tmp_path: Path, suite: Path) -> None:
+    found = cells_of(tmp_path, '[a]\nmethod = "dat"', "--backbones", "samplecnn,musicnn")
+    assert {cell.name: cell.config.model.backbone for cell in found} == {
+        "a-samplecnn-s0": "samplecnn", "a-musicnn-s0": "musicnn",
+    }  # fmt: skip
+    own = '[a]\nmethod = "dat"\nbackbone = "transformer"'
+    message = "[a]: expected no backbone with --backbones, got transformer; leave one out"
+    refused(tmp_path, suite, own, message, "--backbones", "musicnn")
 
 
 @pytest.mark.parametrize(

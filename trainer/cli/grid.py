@@ -11,6 +11,7 @@ import click
 
 from manifests.errors import UsageError
 from trainer.cli.config_file import load_rows_file
+from trainer.cli.option_table import parameter_name
 from trainer.cli.options import make_config, run_options
 from trainer.cli.perturb import PERTURB
 from trainer.compare_report import write_report
@@ -45,6 +46,8 @@ _AXES: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "seeds": ("whole numbers of at least 0", lambda text: int(_step(str(int(text))))),
 }
 """What is legal in each list, and how an entry is read."""
+
+_BACKBONE: Final = parameter_name("model", "backbone")
 
 
 def read_list(text: str | None, option: str, legal: str, kind: Callable[[str], Any]) -> Any:
@@ -169,13 +172,17 @@ def _axis_cells(values: dict[str, Any], given: dict[str, Any]) -> list[Cell]:
 
 def _row_cells(ctx: click.Context, values: dict[str, Any], given: dict[str, Any]) -> list[Cell]:
     """Return the cells of a file's rows; its values win over those of the command line."""
-    rows = {
-        f"{name}-{backbone}" if backbone else name: _row_config(
-            name, {**values, **own, **({"backbone": backbone} if backbone else {})}
-        )
-        for name, own in load_rows_file(values["rows"], ctx).items()
-        for backbone in given["backbones"] or ("",)
-    }
+    rows = {}
+    for name, own in load_rows_file(values["rows"], ctx).items():
+        if not given["backbones"]:
+            rows[name] = _row_config(name, {**values, **own})
+        elif _BACKBONE in own:
+            raise UsageError(
+                f"[{name}]: expected no backbone with --backbones, got {own[_BACKBONE]}; leave one "
+                "out"
+            )
+        for backbone in given["backbones"]:
+            rows[f"{name}-{backbone}"] = _row_config(name, {**values, **own, _BACKBONE: backbone})
     return row_cells(rows, given["noises"], given["seeds"])
 
 
