@@ -9,8 +9,9 @@ from manifests import store
 from manifests.errors import UsageError
 from manifests.shardset import SUITE
 from trainer.evaluation.checkpoint import SetRequest
+from trainer.grid_cells import Cell
 from trainer.perturb.perturbation import Perturbation
-from trainer.roles import Roles, open_roles
+from trainer.roles import Roles, open_roles, with_unlabelled
 
 TEST_ROLES: Final = ("test-audioset", "test-musan")
 
@@ -32,6 +33,16 @@ class Suite:
     overwrite: bool = False
     also: tuple[str, ...] = ()
     perturbations: tuple[Perturbation, ...] = ()
+
+    def cell_roles(self, cell: Cell) -> Roles:
+        """Return the sets of a cell, with those that a noisy student is given.
+
+        Raises:
+            UsageError: there are none.
+            ManifestError: one is damaged.
+        """
+        roles, unlabelled = self.roles(cell.k), cell.given.unlabelled
+        return with_unlabelled(roles, unlabelled) if unlabelled else roles
 
     def roles(self, k: int) -> Roles:
         """Return the sets with k noises.

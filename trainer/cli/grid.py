@@ -19,7 +19,7 @@ from trainer.compare_text import text_table
 from trainer.config import METHODS, Method, TrainConfig
 from trainer.experiment import RANDOM
 from trainer.grid import run_grid
-from trainer.grid_cells import Axes, Cell, cells, row_cells
+from trainer.grid_cells import Axes, Cell, Given, cells, row_cells
 from trainer.grid_suite import Suite
 from trainer.models.registry import BACKBONES
 from trainer.perturb.names import parse_perturbations
@@ -167,23 +167,31 @@ def _axis_cells(values: dict[str, Any], given: dict[str, Any]) -> list[Cell]:
         weights=given["lambda_axis"],
         seeds=given["seeds"],
     )
-    return cells(axes, {method: make_config(method, values)[0] for method in get_args(Method)})
+    base = {method: make_config(method, values)[0] for method in get_args(Method)}
+    return cells(axes, base, _given(values))
+
+
+def _given(values: dict[str, Any]) -> Given:
+    """Return what noisy students are given instead of what the grid has."""
+    return Given(str(values["teacher"] or ""), values["unlabelled_shards"] or "")
 
 
 def _row_cells(ctx: click.Context, values: dict[str, Any], given: dict[str, Any]) -> list[Cell]:
     """Return the cells of a file's rows; its values win over those of the command line."""
-    rows = {}
+    rows, students = dict[str, TrainConfig](), dict[str, Given]()
     for name, own in load_rows_file(values["rows"], ctx).items():
-        if not given["backbones"]:
-            rows[name] = _row_config(name, {**values, **own})
-        elif _BACKBONE in own:
+        if given["backbones"] and _BACKBONE in own:
             raise UsageError(
                 f"[{name}]: expected no backbone with --backbones, got {own[_BACKBONE]}; leave one "
                 "out"
             )
-        for backbone in given["backbones"]:
-            rows[f"{name}-{backbone}"] = _row_config(name, {**values, **own, _BACKBONE: backbone})
-    return row_cells(rows, given["noises"], given["seeds"])
+        for backbone in given["backbones"] or (None,):
+            row = {**values, **own, **({_BACKBONE: backbone} if backbone else {})}
+            full = f"{name}-{backbone}" if backbone else name
+            rows[full] = _row_config(name, row)
+            if row["method"] == "noisy-student":
+                students[full] = _given(row)
+    return row_cells(rows, given["noises"], given["seeds"], students)
 
 
 def _row_config(name: str, values: dict[str, Any]) -> TrainConfig:

@@ -72,7 +72,12 @@ USED_BY: Final[dict[tuple[str, str], tuple[str, ...]]] = {
 }
 """Methods that use a field; all of them use one that is not here."""
 
-RUN_OPTIONS: Final[dict[str, tuple[str, ...]]] = {"preset": METHODS, "extra_target": ("dat",)}
+RUN_OPTIONS: Final[dict[str, tuple[str, ...]]] = {
+    "preset": METHODS,
+    "extra_target": ("dat",),
+    "teacher": ("noisy-student",),
+    "unlabelled_shards": ("noisy-student",),
+}
 """Methods that use what says what a run trains and is no config field, by click parameter."""
 
 _POSITIVE: Final = click.FloatRange(0, min_open=True)

@@ -114,7 +114,7 @@ def run_options(*methods: Method) -> Callable[[Command], Command]:
         ]
     if "dat" in methods:
         options.append(click.option("--extra-target", is_flag=True, help="Also take the unlabelled targets of the set extra-target (the paper's b)."))
-    if methods == ("noisy-student",):
+    if "noisy-student" in methods:
         options += [
             click.option("--teacher", type=click.Path(path_type=Path), metavar="RUN", help="Finished run (or checkpoint) that teaches, with its own backbone and size; else a baseline is trained in RUN/teacher."),
             click.option("--unlabelled-shards", metavar="SET|SUITE", help="Learn from the teacher's answers on this set (of a suite: its extra-target) instead of the target half; real recordings too."),
