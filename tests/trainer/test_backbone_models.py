@@ -212,6 +212,11 @@ def test_the_longest_chunk_fills_the_positions() -> None:
     [
         ("samplecnn", 0.0, 59_049),
         ("samplecnn", 59_049 / 22_050, 59_049),
+        ("samplecnn", 2.678, 59_049),
+        ("samplecnn", 2.6775, 59_049),
+        ("transformer", 0.9996, 22_050),
+        ("transformer", 47.6245, 1_050_111),
+        ("musicnn", 1.0004, 22_059),
         ("transformer", 3.69, 81_365),
         ("transformer", 10.0, 220_500),
         ("shortchunk", 1.0, 22_050),
@@ -229,6 +234,7 @@ def test_chunk_lengths(backbone: BackboneName, chunk_s: float, expected: int) ->
             ModelConfig(chunk_s=3.69),
             r"--chunk-s: expected 59,049 samples \(2.678 s\) for --backbone samplecnn, got 81,365",
         ),
+        (ModelConfig(chunk_s=2.6785), r"expected 59,049 samples .* got 59,061; leave it out"),
         (ModelConfig(backbone="musicnn", chunk_s=0.5), "expected 22,050 to 1,323,000 samples"),
         (
             ModelConfig(backbone="shortchunk", chunk_s=61),

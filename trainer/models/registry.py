@@ -18,17 +18,26 @@ BACKBONES: Final[dict[str, type[Backbone]]] = {
     for backbone in (SampleCNN, MusicTaggingTransformer, ShortChunkCNN, Musicnn)
 }
 
+ROUNDED_S: Final = 0.0005
+"""How far a length in milliseconds may be from the one that is meant, s."""
+
 
 def chunk_samples(model: ModelConfig) -> int:
     """Return the samples of one model input.
 
-    Halves of a sample count up: 3.69 s are 81,365 samples.
+    Halves of a sample count up: 3.69 s are 81,365 samples. A length that was rounded to a
+    millisecond past what the backbone can have is that bound: 2.678 s are 59,049 samples.
 
     Raises:
         UsageError: there is no such backbone, or it cannot be built for that length.
     """
-    wanted = int(model.chunk_s * SAMPLE_RATE + 0.5) if model.chunk_s else None
-    return _backbone(model).checked_chunk(wanted)
+    backbone = _backbone(model)
+    if not model.chunk_s:
+        return backbone.checked_chunk(None)
+    wanted = int(model.chunk_s * SAMPLE_RATE + 0.5)
+    nearest = min(max(wanted, backbone.shortest_chunk), backbone.longest_chunk)
+    within = abs(nearest / SAMPLE_RATE - model.chunk_s) <= ROUNDED_S
+    return backbone.checked_chunk(nearest if within else wanted)
 
 
 def new_encoder(model: ModelConfig) -> Backbone:
