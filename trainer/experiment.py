@@ -67,7 +67,7 @@ def train_run(
         UsageError: options that do not fit together, or sets that are missing.
         ManifestError: a set or checkpoint is damaged.
     """
-    _check_options(config, encoder_from, init, only_stage)
+    check_options(config, encoder_from, init, only_stage)
     if encoder_from == RANDOM:
         config = replace(config, encoder_init="random")
     if config.method == "noisy-student":
@@ -75,7 +75,7 @@ def train_run(
     given = Path(encoder_from) if encoder_from and encoder_from != RANDOM else init
     own = out if only_stage in (2, 3) else None  # earlier stages of this very run
     stages = _stages(config, given, only_stage)
-    check_run(config, roles, compute, stages)
+    check_run(config, roles, compute, stages, teacher)
     if (earlier := given or own) is not None:
         find_stage(earlier, "domain" if only_stage == 3 else "encoder", config.model)
     _say_of_one_rung(config, roles)
@@ -148,9 +148,17 @@ def has_own_teacher(run: Path) -> bool:
     return (run / TEACHER / "checkpoints").is_dir()
 
 
-def _check_options(
-    config: TrainConfig, encoder_from: str | None, init: Path | None, only_stage: int | None
+def check_options(
+    config: TrainConfig,
+    encoder_from: str | None = None,
+    init: Path | None = None,
+    only_stage: int | None = None,
 ) -> None:
+    """Check that a run's options fit together; the arguments are those of ``train_run``.
+
+    Raises:
+        UsageError: they do not.
+    """
     if only_stage is not None and config.method != "dat":
         raise UsageError(f"--stage: expected with 'train dat' only, got {config.method}")
     if config.pooling.trains and only_stage in (1, 2):

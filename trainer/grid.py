@@ -22,20 +22,20 @@ from manifests.canonical import canonical_json, pretty_json, sha256_text
 from manifests.errors import ManifestError, UsageError
 from manifests.parent import end_with_parent
 from manifests.shardset import load_set
-from trainer.comparisons import readings
 from trainer.compute import open_compute, shared_cores
 from trainer.config import Aggregation, SystemConfig, TrainConfig
 from trainer.evaluation.evaluate import check_sets
 from trainer.evaluation.set_clips import evaluation_set
-from trainer.experiment import RANDOM, has_own_teacher, train_run
+from trainer.experiment import RANDOM, check_options, has_own_teacher, train_run
 from trainer.grid_cells import Cell
 from trainer.grid_scores import score_cell
 from trainer.grid_suite import Suite
 from trainer.models.registry import chunk_samples
-from trainer.preflight import check_run
+from trainer.preflight import check_run, crops_of_example
 from trainer.runs.distributed import environment
 from trainer.runs.folder import open_run
 from trainer.stage1_encoder import train_encoder
+from trainer.student_audio import student_config
 
 
 def run_grid(
@@ -54,7 +54,8 @@ def run_grid(
         The runs' folders, in the order of the cells.
 
     Raises:
-        UsageError: a number of noises or a test set that the suite lacks, or several ranks.
+        UsageError: options of a cell that do not fit together, a number of noises or a test set
+            that the suite lacks, a given teacher that cannot teach, or several ranks.
         ManifestError: a set is damaged, or a cell's process was lost.
     """
     if environment()[1] > 1:
@@ -103,13 +104,8 @@ def _train_all(
 
 def _crops_heard(config: TrainConfig) -> int:
     """Return the crops that the tagger of a method hears for each example of the source half."""
-    if config.method == "dat":
-        views = 3 if config.tagger.hears_pairs else 2
-    elif config.method == "noisy-student":
-        views = 2 * config.student.rounds
-    else:
-        views = sum(len(reading.views) for reading in readings(config).values())
-    return views * config.tagger.epochs
+    rounds = config.student.rounds if config.method == "noisy-student" else 1
+    return crops_of_example(config) * rounds * config.tagger.epochs
 
 
 def _settle_in() -> None:
@@ -119,15 +115,19 @@ def _settle_in() -> None:
 
 
 def _check(grid: list[Cell], suite: Suite, system: SystemConfig) -> None:
-    """Check the sets of every kind of cell before the first one is trained."""
+    """Check the options of every cell, and the sets of every kind, before the first is trained."""
+    for cell in grid:
+        check_options(cell.config)
     with open_compute(system) as compute:
-        for cell in {(cell.k, _reading(cell.config)): cell for cell in grid}.values():
-            roles = suite.roles(cell.k)
-            stages = {1, 2, 3} if cell.config.method == "dat" else {1, 3}
-            stages |= {4} if cell.config.pooling.trains else set()
-            stages -= {1} if cell.config.encoder_init == RANDOM else set()
-            check_run(cell.config, roles, compute, stages)
-            tags, length = roles.open("train").index.tags, chunk_samples(cell.config.model)
+        for cell in {(cell.k, _reading(cell.config), cell.given): cell for cell in grid}.values():
+            config, roles = cell.config, suite.cell_roles(cell)
+            if config.method == "noisy-student":
+                config = student_config(config, roles, _given_teacher(cell))
+            stages = {1, 2, 3} if config.method == "dat" else {1, 3}
+            stages |= {4} if config.pooling.trains else set()
+            stages -= {1} if config.encoder_init == RANDOM else set()
+            check_run(config, roles, compute, stages, _given_teacher(cell))
+            tags, length = roles.open("train").index.tags, chunk_samples(config.model)
             check_sets(
                 [
                     evaluation_set(
@@ -178,13 +178,17 @@ def encoder_path(out: Path, cell: Cell) -> Path:
     return out / "encoders" / f"k{cell.k}-{name}-s{cell.config.seed}"
 
 
+def _given_teacher(cell: Cell) -> Path | None:
+    return Path(cell.given.teacher) if cell.given.teacher else None
+
+
 def teacher_path(out: Path, cell: Cell, others: Collection[Cell]) -> Path | None:
-    """Return the run of the baseline that a noisy student would train as its own teacher.
+    """Return the run that teaches a noisy student: given, or the baseline it would train itself.
 
     None where the grid has no such cell, or the cell is no noisy student.
     """
-    if cell.config.method != "noisy-student":
-        return None
+    if cell.config.method != "noisy-student" or cell.given.teacher:
+        return _given_teacher(cell)
     wanted = replace(cell.config, method="baseline").record()
     for other in others:
         if other.k == cell.k and other.config.record() == wanted:
@@ -204,7 +208,7 @@ def train_cell(
 
     A cell with attention is scored with it and without: two rows of the table from one run.
     """
-    roles, run = suite.roles(cell.k), out / cell.name
+    roles, run = suite.cell_roles(cell), out / cell.name
     random = cell.config.encoder_init == RANDOM
     encoder = RANDOM if random else str(encoder_path(out, cell))
     with open_compute(system) as compute:

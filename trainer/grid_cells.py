@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
 from typing import Literal
 
 from manifests.canonical import canonical_json
@@ -39,20 +40,35 @@ class Axes:
 
 
 @dataclass(frozen=True)
+class Given:
+    """What a noisy student learns from that is none of the grid's own.
+
+    Attributes:
+        teacher: run that teaches it; empty where a baseline does.
+        unlabelled: set or suite of its unlabelled examples; empty where they are the target half.
+    """
+
+    teacher: str = ""
+    unlabelled: str = ""
+
+
+@dataclass(frozen=True)
 class Cell:
     """One run of the grid."""
 
     name: str
     k: int
     config: TrainConfig
+    given: Given = Given()
 
 
-def cells(axes: Axes, base: Mapping[str, TrainConfig]) -> list[Cell]:
+def cells(axes: Axes, base: Mapping[str, TrainConfig], given: Given = Given()) -> list[Cell]:
     """Return the runs, each once; axes of the adversary multiply ``dat`` only.
 
     Args:
         axes: values of each axis.
         base: config of each method, from preset and options.
+        given: what noisy students are given.
 
     Raises:
         UsageError: an unknown method, or an axis without any value.
@@ -65,7 +81,7 @@ def cells(axes: Axes, base: Mapping[str, TrainConfig]) -> list[Cell]:
     if not (axes.methods and axes.noises and axes.seeds):
         raise UsageError("grid: expected at least one method, number of noises and seed, got none")
     found = [
-        _cell(config, k, seed, named=bool(axes.backbones))
+        _cell(config, k, seed, given, named=bool(axes.backbones))
         for method in axes.methods
         for k, seed in itertools.product(axes.noises, axes.seeds)
         for one in _backbones(base[method], axes)
@@ -75,7 +91,10 @@ def cells(axes: Axes, base: Mapping[str, TrainConfig]) -> list[Cell]:
 
 
 def row_cells(
-    rows: Mapping[str, TrainConfig], noises: tuple[int, ...], seeds: tuple[int, ...]
+    rows: Mapping[str, TrainConfig],
+    noises: tuple[int, ...],
+    seeds: tuple[int, ...],
+    given: Mapping[str, Given] = MappingProxyType({}),
 ) -> list[Cell]:
     """Return the cells of named rows.
 
@@ -83,6 +102,7 @@ def row_cells(
         rows: config by name; the name begins the names of its cells.
         noises: numbers of noises k.
         seeds: seeds.
+        given: what the noisy students among the rows are given, by name.
 
     Raises:
         UsageError: no number of noises or seed, names that no folder can have or that two share, or
@@ -97,7 +117,8 @@ def row_cells(
         )
     trained: dict[str, str] = {}
     for name, config in rows.items():
-        same = trained.setdefault(canonical_json(config.record()), name)
+        what = [config.record(), asdict(given.get(name, Given()))]
+        same = trained.setdefault(canonical_json(what), name)
         if same != name:
             raise UsageError(
                 f"--rows: expected rows that differ, got [{same}] and [{name}] with the same "
@@ -106,7 +127,12 @@ def row_cells(
             )
     several = len(noises) > 1
     return [
-        Cell(f"{slugs[name]}{f'-k{k}' if several else ''}-s{seed}", k, replace(config, seed=seed))
+        Cell(
+            f"{slugs[name]}{f'-k{k}' if several else ''}-s{seed}",
+            k,
+            replace(config, seed=seed),
+            given.get(name, Given()),
+        )
         for name, config in rows.items()
         for k, seed in itertools.product(noises, seeds)
     ]
@@ -136,11 +162,12 @@ def _variants(base: TrainConfig, axes: Axes) -> Iterator[TrainConfig]:
         )
 
 
-def _cell(config: TrainConfig, k: int, seed: int, *, named: bool) -> Cell:
+def _cell(config: TrainConfig, k: int, seed: int, given: Given, *, named: bool) -> Cell:
     backbone = f"-{config.model.backbone}" if named else ""
     tagger, e2h = config.tagger, config.snr.e2h_db_per_epoch
     name = f"{config.method}{backbone}-k{k}"
     if config.method == "dat":
         name += f"-{'freeze' if tagger.freeze else 'finetune'}-{f'e2h{e2h:g}' if e2h else 'full'}"
         name += f"-{tagger.alpha}-l{tagger.domain_weight:g}"
-    return Cell(f"{name}-s{seed}", k, replace(config, seed=seed))
+    own = given if config.method == "noisy-student" else Given()
+    return Cell(f"{name}-s{seed}", k, replace(config, seed=seed), own)

@@ -12,7 +12,7 @@ from torch import nn
 from manifests.errors import ManifestError, UsageError
 from trainer.config import BackboneName, ModelConfig
 from trainer.models import transformer
-from trainer.models.registry import BACKBONES, chunk_samples, new_encoder
+from trainer.models.registry import BACKBONES, check_used, chunk_samples, new_encoder
 
 
 def n_parameters(module: nn.Module) -> int:
@@ -212,6 +212,11 @@ def test_the_longest_chunk_fills_the_positions() -> None:
     [
         ("samplecnn", 0.0, 59_049),
         ("samplecnn", 59_049 / 22_050, 59_049),
+        ("samplecnn", 2.678, 59_049),
+        ("samplecnn", 2.6775, 59_049),
+        ("transformer", 0.9996, 22_050),
+        ("transformer", 47.6245, 1_050_111),
+        ("musicnn", 1.0004, 22_059),
         ("transformer", 3.69, 81_365),
         ("transformer", 10.0, 220_500),
         ("shortchunk", 1.0, 22_050),
@@ -229,6 +234,7 @@ def test_chunk_lengths(backbone: BackboneName, chunk_s: float, expected: int) ->
             ModelConfig(chunk_s=3.69),
             r"--chunk-s: expected 59,049 samples \(2.678 s\) for --backbone samplecnn, got 81,365",
         ),
+        (ModelConfig(chunk_s=2.6785), r"expected 59,049 samples .* got 59,061; leave it out"),
         (ModelConfig(backbone="musicnn", chunk_s=0.5), "expected 22,050 to 1,323,000 samples"),
         (
             ModelConfig(backbone="shortchunk", chunk_s=61),
@@ -249,6 +255,14 @@ def test_chunk_lengths(backbone: BackboneName, chunk_s: float, expected: int) ->
 def test_options_that_cannot_be(model: ModelConfig, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         new_encoder(model)
+
+
+def test_an_option_of_another_backbone_is_refused_unless_one_uses_it() -> None:
+    check_used(["width", "last_kernel", "attention_dim"], ["samplecnn", "transformer"])
+    with pytest.raises(UsageError, match="--attention-dim: expected with --backbone transformer"):
+        check_used(["last_kernel", "attention_dim"], ["samplecnn", "musicnn"])
+    with pytest.raises(UsageError, match=r"\[a\]: --last-kernel: .* samplecnn, got musicnn; leave"):
+        check_used(["last_kernel"], ["musicnn"], "[a]: ")
 
 
 @pytest.mark.parametrize("backbone", MEL)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,7 +128,7 @@ def test_the_list_trains_nothing(suite: Path, tmp_path: Path) -> None:
         (("--e2h-axis", "nan"), "--e2h-axis: expected a list of steps in dB"),
         (("--seeds", "-1"), "--seeds: expected a list of whole numbers of at least 0"),
         (("--seeds", "0.5"), "--seeds: expected a list of whole numbers of at least 0"),
-        (("--noises", "2"), "expected k2/suite.json; build the suite with --noises 1,2,4"),
+        (("--noises", "2"), "expected k2/suite.json or a training set of 2 noises"),
         (("--encoder", "x"), "No such option"),
     ],
 )
@@ -147,20 +146,18 @@ def test_a_suite_without_a_test_set_is_refused_before_training(suite: Path, tmp_
     assert "expected a set to evaluate on with the role test-audioset or" in result.output
 
 
+def test_a_cell_that_cannot_be_is_refused_before_training(suite: Path, tmp_path: Path) -> None:
+    out, methods = tmp_path / "grid", ("--methods", "baseline,consistency")
+    result = run("grid", "--shards", suite, "--out", out, *DAT, *methods, "--consistency", "none")
+    assert result.exit_code == 2 and "--consistency none: expected a consis" in result.output
+    assert not out.exists(), "neither stage 1 nor the baseline is trained"
+
+
 def test_torchrun_is_refused(suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("RANK", "0"), ("WORLD_SIZE", "2"), ("LOCAL_RANK", "0")):
         monkeypatch.setenv(name, value)
     result = run("grid", "--shards", suite, "--out", tmp_path / "grid", *GRID)
     assert result.exit_code == 2 and "use --cell-jobs instead" in result.output
-
-
-def test_roles_of_a_number_of_noises(suite: Path, tmp_path: Path) -> None:
-    shutil.copytree(suite, tmp_path / "k2")
-    assert Suite(str(tmp_path)).roles(2).urls["train"] == str(tmp_path / "k2" / "train")
-    assert Suite(str(tmp_path / "k2")).roles(2).urls["train"] == str(tmp_path / "k2" / "train")
-    assert Suite(str(suite), ("train=x",)).roles(1).urls["train"] == "x"
-    with pytest.raises(UsageError, match=r"expected k4/suite\.json"):
-        Suite(str(tmp_path)).roles(4)
 
 
 def test_a_grid_trains_stage_1_once_a_seed_and_goes_on(

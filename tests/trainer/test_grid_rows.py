@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from trainer.compare import group_runs
 from trainer.config import PoolingConfig
 from trainer.evaluation.figures import RunLabel
 from trainer.grid import encoder_path
-from trainer.grid_cells import row_cells
+from trainer.grid_cells import Cell, row_cells
 from trainer.presets import preset_config
 
 ROWS = """
@@ -41,11 +42,10 @@ def listed(tmp_path: Path, suite: Path, text: str, *more: object) -> str:
     return run_well(*shared, "--rows", tmp_path / "rows.toml", "--list", *more).output
 
 
-def refused(tmp_path: Path, suite: Path, text: str, message: str) -> None:
+def refused(tmp_path: Path, suite: Path, text: str, message: str, *more: object) -> None:
     (tmp_path / "rows.toml").write_text(text)
-    result = run(
-        "grid", "--shards", suite, "--out", tmp_path / "grid", "--rows", tmp_path / "rows.toml"
-    )
+    shared = ("grid", "--shards", suite, "--out", tmp_path / "grid", *more)
+    result = run(*shared, "--rows", tmp_path / "rows.toml")
     assert result.exit_code == 2, result.output
     assert message in " ".join(result.output.split())
     assert not (tmp_path / "grid").exists()
@@ -81,6 +81,45 @@ def test_names_that_no_folder_can_tell_apart() -> None:
         row_cells({"a": config}, (1,), ())
 
 
+def cells_of(tmp_path: Path, text: str, *more: object) -> list[Cell]:
+    """Return what a grid of these rows would train."""
+    found: list[Cell] = []
+
+    def take(grid: list[Cell], *_: object, **__: object) -> None:
+        found.extend(grid)
+        raise UsageError("enough")
+
+    (tmp_path / "rows.toml").write_text(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trainer.cli.grid.run_grid", take)
+        run("grid", "--shards", "x", "--out", "y", "--rows", tmp_path / "rows.toml", *more)
+    return found
+
+
+def test_options_of_a_backbone_that_the_grid_lacks(tmp_path: Path, suite: Path) -> None:
+    large = '[a]\nmethod = "dat"\nattention-dim = 64\n'
+    message = "[a]: --attention-dim: expected with --backbone transformer, got samplecnn; leave it"
+    refused(tmp_path, suite, large, message)
+    refused(tmp_path, suite, '[b]\nmethod = "dat"', message[5:], "--attention-dim", 64)
+    own = large + 'backbone = "transformer"\n[b]\nmethod = "dat"'
+    found = cells_of(tmp_path, own, "--last-kernel", 1)
+    assert [cell.config.model.attention_dim for cell in found] == [64, 256]
+    assert len(cells_of(tmp_path, large, "--backbones", "samplecnn,transformer")) == 2
+    axis = ("grid", "--shards", "x", "--out", "y", "--attention-dim", 64, "--list", "--backbones")
+    assert run(*axis, "samplecnn,musicnn").exit_code == 2
+    run_well(*axis, "samplecnn,transformer")
+
+
+def test_backbones_multiply_rows(tmp_path: Path, suite: Path) -> None:
+    found = cells_of(tmp_path, '[a]\nmethod = "dat"', "--backbones", "samplecnn,musicnn")
+    assert {cell.name: cell.config.model.backbone for cell in found} == {
+        "a-samplecnn-s0": "samplecnn", "a-musicnn-s0": "musicnn",
+    }  # fmt: skip
+    own = '[a]\nmethod = "dat"\nbackbone = "transformer"'
+    message = "[a]: expected no backbone with --backbones, got transformer; leave one out"
+    refused(tmp_path, suite, own, message, "--backbones", "musicnn")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -93,10 +132,29 @@ def test_names_that_no_folder_can_tell_apart() -> None:
         ('[a]\nmethod = "dat"\nlambda = -1', "[a]: "),
         ('[a]\nmethod = "dat"\nencoder = "random"', "'random' for another method than dat"),
         ('[a]\nmethod = "baseline"\nencoder = "other"', "expected encoder = 'pretrained'"),
+        (
+            '[a]\nmethod = "baseline"\nlabelled-noise = true\nconsistency = "embedding"',
+            "[a]: expected options that baseline uses, got --labelled-noise, --consistency; leave",
+        ),
+        ('[a]\nmethod = "robust"\nextra-target = true', "that robust uses, got --extra-target;"),
+        (
+            '[a]\nmethod = "dat"\nseeds = "3,4"\nworkers = 7\nshards = "x"\nlambda = 1',
+            "[a]: expected options of one row, got --seeds, --workers, --shards, which the whole",
+        ),
+        ('[a]\nmethod = "dat"\nmethods = "dat"', "got --methods, which the whole grid shares;"),
+        ('[a]\nmethod = "dat"\nfreeze = true\nfinetune = true', "expected freeze or finetune, g"),
     ],
 )
 def test_rows_that_are_none(tmp_path: Path, suite: Path, text: str, message: str) -> None:
     refused(tmp_path, suite, text, message)
+
+
+def test_the_rows_of_our_results_are_options_that_are_used() -> None:
+    documented = sorted((Path(__file__).parents[2] / "docs" / "results").glob("*.toml"))
+    assert len(documented) == 3
+    for path in documented:
+        result = run_well("grid", "--shards", "x", "--out", "y", "--rows", path, "--list")
+        assert len(result.output.split()) == len(tomllib.loads(path.read_text()))
 
 
 def test_encoders_are_shared_by_what_decides_them() -> None:

@@ -12,6 +12,9 @@ from tiny_sets import write_set
 from tiny_suite import COMPARISON, RUNGS_DB, SET, run, run_well
 
 from manifests.errors import ManifestError, UsageError
+from manifests.shardset import load_set
+from manifests.subset import load_subset
+from trainer.data import load_refs
 from trainer.evaluation.checkpoint import SetRequest
 from trainer.grid_scores import score_cell
 from trainer.roles import Roles, open_roles
@@ -55,6 +58,39 @@ def test_a_suite_stands_for_its_test_sets(runs: list[Path], suite: Path, tmp_pat
     assert [one["label"]["name"] for one in parsed["sets"]] == ["test-musan"]
     whole = json.loads((tmp_path / "evaluation.json").read_text())
     assert parsed["sets"][0] == whole["sets"][1], "workers change no score"
+
+
+@pytest.mark.parametrize("random", [False, True])
+def test_a_subset_and_where_its_scores_are(
+    runs: list[Path], suite: Path, tmp_path: Path, random: bool
+) -> None:
+    thawed, recipe = tmp_path / "test-musan", "ab" * 32
+    shutil.copytree(suite / "test-musan", thawed)
+    (thawed / "recipe.json").write_text(json.dumps({"recipe_id": recipe}))
+    keys = [ref.key for ref in load_refs(load_set(str(thawed)))[:4]]
+    subset = tmp_path / "four.subset.json"
+    subset.write_text(json.dumps({"recipe_id": recipe, "accept": "identical", "keys": keys}))
+    out = tmp_path / "out"
+    shared = ("evaluate", "--checkpoint", runs[0], "--shards", thawed, "--subset", subset)
+    more = ("--random-encoder",) if random else ()
+    result = run_well(*shared, "--out", out, *more)
+    assert "on test-musan: 4 clips" in result.output
+    written = Path(result.output.splitlines()[-1].removeprefix("written to "))
+    assert written == (out / "evaluation" if random else out)
+    (scored,) = json.loads((written / "evaluation.json").read_text())["sets"]
+    assert scored["label"]["subset_id"] == load_subset(str(subset)).subset_id
+
+
+def test_scores_of_a_checkpoint_are_its_runs(
+    runs: list[Path], suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(runs[0], tmp_path / "dat")
+    shutil.rmtree(tmp_path / "dat" / "evaluation")
+    monkeypatch.chdir(tmp_path)
+    checkpoint = Path("dat", "checkpoints", "best")
+    result = run_well("evaluate", "--checkpoint", checkpoint, "--shards", suite / "test-musan")
+    assert result.output.splitlines()[-1] == f"written to {tmp_path / 'dat' / 'evaluation'}"
+    assert (tmp_path / "dat" / "evaluation" / "evaluation.json").is_file()
 
 
 def test_scores_on_a_training_set_are_called_so(

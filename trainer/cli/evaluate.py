@@ -17,9 +17,13 @@ from trainer.cli.aggregate import AGGREGATE
 from trainer.cli.perturb import PERTURB
 from trainer.compute import open_compute
 from trainer.config import Aggregation, SystemConfig
-from trainer.evaluation.checkpoint import SetRequest, evaluate_checkpoint, evaluate_random
+from trainer.evaluation.checkpoint import (
+    SetRequest,
+    evaluate_checkpoint,
+    evaluate_random,
+    scores_folder,
+)
 from trainer.evaluation.consistency import Consistency
-from trainer.evaluation.evaluate import EVALUATION_FOLDER
 from trainer.evaluation.figures import Evaluation, PerturbedFigures, SetFigures
 from trainer.perturb.names import parse_perturbations
 from trainer.roles import open_roles
@@ -52,7 +56,11 @@ TRAINING = ("train", "all")
 @click.option(
     "--random-encoder", is_flag=True, help="Score an untrained model of the same shape instead."
 )
-@click.option("--out", metavar="DIR", help="Where scores go.  [default: RUN/evaluation]")
+@click.option(
+    "--out",
+    metavar="DIR",
+    help="Where scores go; those of the random encoder to DIR/evaluation.  [default: RUN/evaluation]",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option(
     "--workers", type=click.IntRange(0), default=0, show_default=True, help="Decoding processes."
@@ -95,6 +103,7 @@ def evaluate(
                 requests,
                 device=compute.device,
                 out=out,
+                subset_url=subset,
                 n_workers=workers,
                 perturbations=perturbations,
             )
@@ -113,7 +122,7 @@ def evaluate(
         click.echo(pretty_json(asdict(found)), nl=False)
     else:
         click.echo("\n".join(_lines(found)))
-        click.echo(f"written to {out or checkpoint / EVALUATION_FOLDER}")
+        click.echo(f"written to {scores_folder(checkpoint, out, random=random_encoder)}")
 
 
 def _sets(shards: tuple[str, ...]) -> list[ShardSet]:

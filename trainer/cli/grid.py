@@ -11,16 +11,17 @@ import click
 
 from manifests.errors import UsageError
 from trainer.cli.config_file import load_rows_file
-from trainer.cli.options import make_config, run_options
+from trainer.cli.option_table import parameter_name
+from trainer.cli.options import given_model_options, make_config, run_options
 from trainer.cli.perturb import PERTURB
 from trainer.compare_report import write_report
 from trainer.compare_text import text_table
 from trainer.config import METHODS, Method, TrainConfig
 from trainer.experiment import RANDOM
 from trainer.grid import run_grid
-from trainer.grid_cells import Axes, Cell, cells, row_cells
+from trainer.grid_cells import Axes, Cell, Given, cells, row_cells
 from trainer.grid_suite import Suite
-from trainer.models.registry import BACKBONES
+from trainer.models.registry import BACKBONES, check_used
 from trainer.perturb.names import parse_perturbations
 
 
@@ -45,6 +46,8 @@ _AXES: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "seeds": ("whole numbers of at least 0", lambda text: int(_step(str(int(text))))),
 }
 """What is legal in each list, and how an entry is read."""
+
+_BACKBONE: Final = parameter_name("model", "backbone")
 
 
 def read_list(text: str | None, option: str, legal: str, kind: Callable[[str], Any]) -> Any:
@@ -136,6 +139,7 @@ def grid(ctx: click.Context, /, **values: Any) -> None:
         for axis, (legal, kind) in _AXES.items()
     }
     found = _row_cells(ctx, values, given) if values["rows"] else _axis_cells(values, given)
+    check_used(given_model_options(values), {cell.config.model.backbone for cell in found})
     if values["only_list"]:
         click.echo("\n".join(cell.name for cell in found))
         return
@@ -164,25 +168,37 @@ def _axis_cells(values: dict[str, Any], given: dict[str, Any]) -> list[Cell]:
         weights=given["lambda_axis"],
         seeds=given["seeds"],
     )
-    return cells(axes, {method: make_config(method, values)[0] for method in get_args(Method)})
+    base = {method: make_config(method, values)[0] for method in get_args(Method)}
+    return cells(axes, base, _given(values))
+
+
+def _given(values: dict[str, Any]) -> Given:
+    """Return what noisy students are given instead of what the grid has."""
+    return Given(str(values["teacher"] or ""), values["unlabelled_shards"] or "")
 
 
 def _row_cells(ctx: click.Context, values: dict[str, Any], given: dict[str, Any]) -> list[Cell]:
     """Return the cells of a file's rows; its values win over those of the command line."""
-    rows = {
-        f"{name}-{backbone}" if backbone else name: _row_config(
-            name, {**values, **own, **({"backbone": backbone} if backbone else {})}
-        )
-        for name, own in load_rows_file(values["rows"], ctx).items()
-        for backbone in given["backbones"] or ("",)
-    }
-    return row_cells(rows, given["noises"], given["seeds"])
+    rows, students = dict[str, TrainConfig](), dict[str, Given]()
+    for name, own in load_rows_file(values["rows"], ctx).items():
+        if given["backbones"] and _BACKBONE in own:
+            raise UsageError(
+                f"[{name}]: expected no backbone with --backbones, got {own[_BACKBONE]}; leave one "
+                "out"
+            )
+        for backbone in given["backbones"] or (None,):
+            row = {**values, **own, **({_BACKBONE: backbone} if backbone else {})}
+            full = f"{name}-{backbone}" if backbone else name
+            rows[full] = _row_config(name, row)
+            if row["method"] == "noisy-student":
+                students[full] = _given(row)
+        backbones = given["backbones"] or [rows[name].model.backbone]
+        check_used(given_model_options(own), backbones, f"[{name}]: ")
+    return row_cells(rows, given["noises"], given["seeds"], students)
 
 
 def _row_config(name: str, values: dict[str, Any]) -> TrainConfig:
     method, encoder = values["method"], values.get("encoder", "pretrained")
-    if method not in METHODS:
-        raise UsageError(f"[{name}]: expected a method of {', '.join(METHODS)}, got {method}")
     if encoder not in ("pretrained", RANDOM) or (encoder == RANDOM and method == "dat"):
         raise UsageError(
             f"[{name}]: expected encoder = 'pretrained', or 'random' for another method than dat, "

@@ -72,6 +72,14 @@ USED_BY: Final[dict[tuple[str, str], tuple[str, ...]]] = {
 }
 """Methods that use a field; all of them use one that is not here."""
 
+RUN_OPTIONS: Final[dict[str, tuple[str, ...]]] = {
+    "preset": METHODS,
+    "extra_target": ("dat",),
+    "teacher": ("noisy-student",),
+    "unlabelled_shards": ("noisy-student",),
+}
+"""Methods that use what says what a run trains and is no config field, by click parameter."""
+
 _POSITIVE: Final = click.FloatRange(0, min_open=True)
 RANGES: Final[dict[str, click.IntRange | click.FloatRange]] = {
     "chunk_s": click.FloatRange(0, 60),
@@ -124,3 +132,15 @@ def option_name(section: str, field: str) -> str:
 def uses(method: str, section: str, field: str) -> bool:
     """Tell whether a method uses a config field."""
     return method in USED_BY.get((section, field), METHODS)
+
+
+def sets_a_run(parameter: str) -> bool:
+    """Tell whether a click parameter says what one run trains; the others are of the command."""
+    section, _, field = parameter.partition("__")
+    return parameter in RUN_OPTIONS or (bool(field) and section != "system")
+
+
+def serves(method: str, parameter: str) -> bool:
+    """Tell whether a method uses a click parameter that says what a run trains."""
+    section, _, field = parameter.partition("__")
+    return method in RUN_OPTIONS.get(parameter, METHODS) and uses(method, section, field)

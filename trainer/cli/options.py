@@ -19,7 +19,7 @@ import click
 from manifests.errors import UsageError
 from trainer.cli.config_file import load_config_file
 from trainer.cli.option_table import FOLLOWING, RANGES, SECTIONS, option_name, parameter_name, uses
-from trainer.config import Method, SystemConfig, TrainConfig
+from trainer.config import Method, ModelConfig, SystemConfig, TrainConfig
 from trainer.presets import PRESETS, lay_over, preset_config
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -114,7 +114,7 @@ def run_options(*methods: Method) -> Callable[[Command], Command]:
         ]
     if "dat" in methods:
         options.append(click.option("--extra-target", is_flag=True, help="Also take the unlabelled targets of the set extra-target (the paper's b)."))
-    if methods == ("noisy-student",):
+    if "noisy-student" in methods:
         options += [
             click.option("--teacher", type=click.Path(path_type=Path), metavar="RUN", help="Finished run (or checkpoint) that teaches, with its own backbone and size; else a baseline is trained in RUN/teacher."),
             click.option("--unlabelled-shards", metavar="SET|SUITE", help="Learn from the teacher's answers on this set (of a suite: its extra-target) instead of the target half; real recordings too."),
@@ -141,7 +141,8 @@ def _load_config(ctx: click.Context, _: click.Parameter, value: str | None) -> N
     elsewhere |= {"teacher", "unlabelled-shards"}
     for section, (config_class, _prefix) in SECTIONS.items():
         for field in fields(config_class):
-            elsewhere.add(option_name(section, field.name).partition("/")[0].lstrip("-"))
+            names = option_name(section, field.name).split("/")
+            elsewhere.update(name.lstrip("-") for name in names)
     found = load_config_file(value, ctx.command, elsewhere)
     ctx.default_map = {**(ctx.default_map or {}), **found}
 
@@ -171,6 +172,12 @@ def make_config(method: Method, values: dict[str, Any]) -> tuple[TrainConfig, Sy
         else:
             config = replace(config, **{section: lay_over(getattr(config, section), given)})
     return config, system
+
+
+def given_model_options(values: dict[str, Any]) -> list[str]:
+    """Return the fields of the model's config that were given, not taken from preset or default."""
+    names = [field.name for field in fields(ModelConfig)]
+    return [name for name in names if values.get(parameter_name("model", name)) is not None]
 
 
 def _sizes(text: str) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from manifests import store
 from manifests.errors import UsageError
 from manifests.shardset import load_set
 from manifests.subset import load_subset
@@ -76,7 +77,6 @@ def evaluate_checkpoint(
         _LOG.warning(
             "%s: not finished, at step %d: its best checkpoint so far is scored", path, step
         )
-    folder = out or str(run_folder(path) / EVALUATION_FOLDER)
     sets = _open_sets(tagger, requests, subset_url, n_workers, perturbations)
     return evaluate_run(
         run_label(path, tagger),
@@ -84,7 +84,7 @@ def evaluate_checkpoint(
         tagger.predict(device),
         sets,
         aggregate=tagger.aggregate,
-        out=folder,
+        out=scores_folder(path, out),
         metric=metric,
         probe=probe,
     )
@@ -107,6 +107,7 @@ def evaluate_random(
     device: torch.device,
     out: str,
     seed: int = 0,
+    subset_url: str | None = None,
     metric: MetricDefinition | None = None,
     n_workers: int = 0,
     perturbations: Sequence[Perturbation] = (),
@@ -119,23 +120,37 @@ def evaluate_random(
         device: where the model computes.
         out: folder of the random row; score files go to ``OUT/evaluation``.
         seed: seed of its weights.
+        subset_url: subset file, for one set only.
         metric: how figures are made; None takes the defaults.
         n_workers: decoding processes.
         perturbations: what is done to the clean member of every clip besides.
 
     Raises:
-        UsageError: there is no checkpoint.
-        ManifestError: a set or the checkpoint is not what it says.
+        UsageError: there is no checkpoint, or a subset with several sets.
+        ManifestError: a set, the subset or the checkpoint is not what it says.
     """
     tagger = random_tagger(load_tagger(like), seed)
     return evaluate_run(
         run_label(like, tagger),
         tagger.sha256,
         tagger.predict(device),
-        _open_sets(tagger, requests, None, n_workers, perturbations),
-        out=str(Path(out) / EVALUATION_FOLDER),
+        _open_sets(tagger, requests, subset_url, n_workers, perturbations),
+        out=scores_folder(like, out, random=True),
         metric=metric,
     )
+
+
+def scores_folder(path: Path, out: str | None, *, random: bool = False) -> str:
+    """Return where the score files of a run, or of a random tagger of its shape, go.
+
+    Args:
+        path: the run's folder, or a checkpoint's folder in it.
+        out: what was asked for instead; the random tagger's stands for a run's folder.
+        random: whether the random tagger is scored.
+    """
+    if out and not random:
+        return out
+    return store.join(out or str(run_folder(path)), EVALUATION_FOLDER)
 
 
 def _open_sets(
