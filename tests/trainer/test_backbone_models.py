@@ -12,7 +12,7 @@ from torch import nn
 from manifests.errors import ManifestError, UsageError
 from trainer.config import BackboneName, ModelConfig
 from trainer.models import transformer
-from trainer.models.registry import BACKBONES, chunk_samples, new_encoder
+from trainer.models.registry import BACKBONES, check_used, chunk_samples, new_encoder
 
 
 def n_parameters(module: nn.Module) -> int:
@@ -255,6 +255,14 @@ def test_chunk_lengths(backbone: BackboneName, chunk_s: float, expected: int) ->
 def test_options_that_cannot_be(model: ModelConfig, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         new_encoder(model)
+
+
+def test_an_option_of_another_backbone_is_refused_unless_one_uses_it() -> None:
+    check_used(["width", "last_kernel", "attention_dim"], ["samplecnn", "transformer"])
+    with pytest.raises(UsageError, match="--attention-dim: expected with --backbone transformer"):
+        check_used(["last_kernel", "attention_dim"], ["samplecnn", "musicnn"])
+    with pytest.raises(UsageError, match=r"\[a\]: --last-kernel: .* samplecnn, got musicnn; leave"):
+        check_used(["last_kernel"], ["musicnn"], "[a]: ")
 
 
 @pytest.mark.parametrize("backbone", MEL)

@@ -196,6 +196,8 @@ def test_an_encoder_of_another_backbone_is_refused(
         (("--chunk-s", "3"), 2, "--chunk-s: expected 59,049 samples (2.678 s) for --backbone sam"),
         (("--backbone", "musicnn", "--chunk-s", "0.9"), 2, "--chunk-s: expected 22,050 to 1,323,0"),
         (("--backbone", "transformer", "--chunk-s", "1", "--attention-dim", "12"), 2, "of 8, got"),
+        (("--attention-dim", "64"), 2, "--attention-dim: expected with --backbone transformer, "),
+        (("--backbone", "musicnn", "--last-kernel", "1"), 2, "--last-kernel: expected with --back"),
         (("--backbone", "vgg"), 2, "'vgg' is not one of 'samplecnn', 'transformer', 'shortchunk'"),
         (("--chunk-s", "61"), 2, "61.0 is not in the range 0<=x<=60"),
     ],

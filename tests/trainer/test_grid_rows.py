@@ -96,6 +96,20 @@ def cells_of(tmp_path: Path, text: str, *more: object) -> list[Cell]:
     return found
 
 
+def test_options_of_a_backbone_that_the_grid_lacks(tmp_path: Path, suite: Path) -> None:
+    large = '[a]\nmethod = "dat"\nattention-dim = 64\n'
+    message = "[a]: --attention-dim: expected with --backbone transformer, got samplecnn; leave it"
+    refused(tmp_path, suite, large, message)
+    refused(tmp_path, suite, '[b]\nmethod = "dat"', message[5:], "--attention-dim", 64)
+    own = large + 'backbone = "transformer"\n[b]\nmethod = "dat"'
+    found = cells_of(tmp_path, own, "--last-kernel", 1)
+    assert [cell.config.model.attention_dim for cell in found] == [64, 256]
+    assert len(cells_of(tmp_path, large, "--backbones", "samplecnn,transformer")) == 2
+    axis = ("grid", "--shards", "x", "--out", "y", "--attention-dim", 64, "--list", "--backbones")
+    assert run(*axis, "samplecnn,musicnn").exit_code == 2
+    run_well(*axis, "samplecnn,transformer")
+
+
 def test_backbones_multiply_rows(tmp_path: Path, suite: Path) -> None:
     found = cells_of(tmp_path, '[a]\nmethod = "dat"', "--backbones", "samplecnn,musicnn")
     assert {cell.name: cell.config.model.backbone for cell in found} == {

@@ -12,7 +12,7 @@ import click
 from manifests.errors import UsageError
 from trainer.cli.config_file import load_rows_file
 from trainer.cli.option_table import parameter_name
-from trainer.cli.options import make_config, run_options
+from trainer.cli.options import given_model_options, make_config, run_options
 from trainer.cli.perturb import PERTURB
 from trainer.compare_report import write_report
 from trainer.compare_text import text_table
@@ -21,7 +21,7 @@ from trainer.experiment import RANDOM
 from trainer.grid import run_grid
 from trainer.grid_cells import Axes, Cell, Given, cells, row_cells
 from trainer.grid_suite import Suite
-from trainer.models.registry import BACKBONES
+from trainer.models.registry import BACKBONES, check_used
 from trainer.perturb.names import parse_perturbations
 
 
@@ -139,6 +139,7 @@ def grid(ctx: click.Context, /, **values: Any) -> None:
         for axis, (legal, kind) in _AXES.items()
     }
     found = _row_cells(ctx, values, given) if values["rows"] else _axis_cells(values, given)
+    check_used(given_model_options(values), {cell.config.model.backbone for cell in found})
     if values["only_list"]:
         click.echo("\n".join(cell.name for cell in found))
         return
@@ -191,6 +192,8 @@ def _row_cells(ctx: click.Context, values: dict[str, Any], given: dict[str, Any]
             rows[full] = _row_config(name, row)
             if row["method"] == "noisy-student":
                 students[full] = _given(row)
+        backbones = given["backbones"] or [rows[name].model.backbone]
+        check_used(given_model_options(own), backbones, f"[{name}]: ")
     return row_cells(rows, given["noises"], given["seeds"], students)
 
 

@@ -8,15 +8,17 @@ from typing import Any
 import click
 
 from manifests.errors import UsageError
-from trainer.cli.options import make_config, run_options
+from trainer.cli.options import given_model_options, make_config, run_options
 from trainer.compute import open_compute
 from trainer.config import Method
 from trainer.experiment import train_run
+from trainer.models.registry import check_used
 from trainer.roles import open_roles, with_unlabelled
 
 
 def _train(method: Method, values: dict[str, Any]) -> None:
     config, system = make_config(method, values)
+    check_used(given_model_options(values), [config.model.backbone])
     out: Path = values["out"]
     if values["resume"] and not (out / "config.json").is_file():
         raise UsageError(f"--resume: expected a run in {out}, found none")

@@ -19,7 +19,7 @@ import click
 from manifests.errors import UsageError
 from trainer.cli.config_file import load_config_file
 from trainer.cli.option_table import FOLLOWING, RANGES, SECTIONS, option_name, parameter_name, uses
-from trainer.config import Method, SystemConfig, TrainConfig
+from trainer.config import Method, ModelConfig, SystemConfig, TrainConfig
 from trainer.presets import PRESETS, lay_over, preset_config
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -172,6 +172,12 @@ def make_config(method: Method, values: dict[str, Any]) -> tuple[TrainConfig, Sy
         else:
             config = replace(config, **{section: lay_over(getattr(config, section), given)})
     return config, system
+
+
+def given_model_options(values: dict[str, Any]) -> list[str]:
+    """Return the fields of the model's config that were given, not taken from preset or default."""
+    names = [field.name for field in fields(ModelConfig)]
+    return [name for name in names if values.get(parameter_name("model", name)) is not None]
 
 
 def _sizes(text: str) -> tuple[int, ...]:

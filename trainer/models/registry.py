@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final
 
 from manifests.errors import UsageError
@@ -47,12 +48,29 @@ def new_encoder(model: ModelConfig) -> Backbone:
         UsageError: there is no such backbone, or it cannot be built with these options.
     """
     backbone = _backbone(model)
-    options: dict[str, Any] = {"chunk_samples": chunk_samples(model)}
-    if backbone is SampleCNN:
-        options["last_kernel"] = model.last_kernel
-    if backbone is MusicTaggingTransformer:
-        options["attention_dim"] = model.attention_dim
+    options: dict[str, Any] = {name: getattr(model, name) for name in backbone.options}
+    options["chunk_samples"] = chunk_samples(model)
     return backbone(width=model.width, **options)  # type: ignore[call-arg]
+
+
+def check_used(given: Collection[str], backbones: Collection[str], where: str = "") -> None:
+    """Check that a backbone has a use for each model option that was asked for.
+
+    Args:
+        given: names of fields of the model's config.
+        backbones: encoders of what will be trained; one that uses an option is enough.
+        where: what asked for it, for messages.
+
+    Raises:
+        UsageError: none of them has a use for an option.
+    """
+    for name in given:
+        users = [backbone.name for backbone in BACKBONES.values() if name in backbone.options]
+        if users and not set(users) & set(backbones):
+            raise UsageError(
+                f"{where}--{name.replace('_', '-')}: expected with --backbone "
+                f"{' or '.join(users)}, got {', '.join(sorted(backbones))}; leave it out"
+            )
 
 
 def _backbone(model: ModelConfig) -> type[Backbone]:

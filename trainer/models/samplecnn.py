@@ -65,6 +65,7 @@ class SampleCNN(Backbone):
     default_chunk: ClassVar[int] = CHUNK_SAMPLES
     shortest_chunk: ClassVar[int] = CHUNK_SAMPLES
     longest_chunk: ClassVar[int] = CHUNK_SAMPLES
+    options: ClassVar[tuple[str, ...]] = ("last_kernel",)
 
     def __init__(
         self,

@@ -55,6 +55,7 @@ class MusicTaggingTransformer(Backbone):
     default_chunk: ClassVar[int] = 81_365
     shortest_chunk: ClassVar[int] = SAMPLE_RATE
     longest_chunk: ClassVar[int] = (FRAMES_PER_TOKEN * N_POSITIONS - 1) * FRONT_END.hop_samples - 1
+    options: ClassVar[tuple[str, ...]] = ("attention_dim",)
 
     def __init__(
         self, width: float = 1.0, attention_dim: int = 256, chunk_samples: int | None = None
