@@ -73,7 +73,7 @@ def train_run(
         config = student_config(config, roles, teacher)
     given = Path(encoder_from) if encoder_from and encoder_from != RANDOM else init
     stages = _stages(config, given, only_stage)
-    check_run(config, roles, compute, stages)
+    check_run(config, roles, compute, stages, teacher)
     if given is not None or only_stage in (2, 3):
         find_stage(given or out, "domain" if only_stage == 3 else "encoder", config.model)
     _say_of_one_rung(config, roles)

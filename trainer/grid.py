@@ -22,7 +22,6 @@ from manifests.canonical import canonical_json, pretty_json, sha256_text
 from manifests.errors import ManifestError, UsageError
 from manifests.parent import end_with_parent
 from manifests.shardset import load_set
-from trainer.comparisons import readings
 from trainer.compute import open_compute, shared_cores
 from trainer.config import Aggregation, SystemConfig, TrainConfig
 from trainer.evaluation.evaluate import check_sets
@@ -32,7 +31,7 @@ from trainer.grid_cells import Cell
 from trainer.grid_scores import score_cell
 from trainer.grid_suite import Suite
 from trainer.models.registry import chunk_samples
-from trainer.preflight import check_run
+from trainer.preflight import check_run, crops_of_example
 from trainer.runs.distributed import environment
 from trainer.runs.folder import open_run
 from trainer.stage1_encoder import train_encoder
@@ -105,13 +104,8 @@ def _train_all(
 
 def _crops_heard(config: TrainConfig) -> int:
     """Return the crops that the tagger of a method hears for each example of the source half."""
-    if config.method == "dat":
-        views = 3 if config.tagger.hears_pairs else 2
-    elif config.method == "noisy-student":
-        views = 2 * config.student.rounds
-    else:
-        views = sum(len(reading.views) for reading in readings(config).values())
-    return views * config.tagger.epochs
+    rounds = config.student.rounds if config.method == "noisy-student" else 1
+    return crops_of_example(config) * rounds * config.tagger.epochs
 
 
 def _settle_in() -> None:
@@ -132,7 +126,7 @@ def _check(grid: list[Cell], suite: Suite, system: SystemConfig) -> None:
             stages = {1, 2, 3} if config.method == "dat" else {1, 3}
             stages |= {4} if config.pooling.trains else set()
             stages -= {1} if config.encoder_init == RANDOM else set()
-            check_run(config, roles, compute, stages)
+            check_run(config, roles, compute, stages, _given_teacher(cell))
             tags, length = roles.open("train").index.tags, chunk_samples(config.model)
             check_sets(
                 [

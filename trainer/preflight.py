@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
 
-from manifests.errors import ManifestError
+from manifests.errors import ManifestError, UsageError
 from manifests.rows import SOURCE, TARGET
 from trainer.adabn import adabn_parts
-from trainer.comparisons import comparison_parts
+from trainer.comparisons import comparison_parts, readings
 from trainer.compute import Compute
 from trainer.config import TrainConfig
 from trainer.data import Loader
 from trainer.data.snr import SnrAt
 from trainer.loaders import open_loader, open_loaders
-from trainer.models.registry import chunk_samples, new_encoder
+from trainer.models.registry import BACKBONES, chunk_samples, new_encoder
 from trainer.roles import Roles
+from trainer.runs.distributed import World
 from trainer.snr_schedule import constant, easy_to_hard
 from trainer.stage1_encoder import ContrastiveValidation, encoder_parts
 from trainer.stage2_domain import DomainValidation, domain_parts
@@ -25,7 +28,13 @@ from trainer.sync_batchnorm import check_sync_batchnorm
 from trainer.validation import TagValidation
 
 
-def check_run(config: TrainConfig, roles: Roles, compute: Compute, stages: Collection[int]) -> None:
+def check_run(
+    config: TrainConfig,
+    roles: Roles,
+    compute: Compute,
+    stages: Collection[int],
+    teacher: Path | None = None,
+) -> None:
     """Check sets, SNRs and batch sizes of the stages to come; nothing is decoded.
 
     Args:
@@ -34,16 +43,21 @@ def check_run(config: TrainConfig, roles: Roles, compute: Compute, stages: Colle
         compute: rank and ranks.
         stages: which of 1 (encoder), 2 (domain classifier), 3 (tagger) and 4 (attention) will be
             trained.
+        teacher: run that teaches a noisy student; None trains a baseline for it.
 
     Raises:
-        UsageError: a role is missing, a half has too few examples for a step, SNRs cannot be
-            heard, the encoder cannot be built, or the device lacks SyncBatchNorm.
+        UsageError: a role is missing, a half has too few examples for a step or a batch too few
+            crops for BatchNorm, SNRs cannot be heard, the encoder cannot be built, or the device
+            lacks SyncBatchNorm.
         ManifestError: a set is damaged, those for training and validation do not fit together, or
             examples are shorter than the encoder's chunk.
     """
     new_encoder(config.model)
     check_sync_batchnorm(config.step, compute.device)
     if 3 in stages:
+        _check_crops(config, compute.world)
+        if config.method == "noisy-student" and teacher is None:
+            _check_crops(replace(config, method="baseline"), compute.world)
         _check_tags(config, roles)
     if 1 in stages:
         parts = encoder_parts(roles, config)
@@ -67,6 +81,29 @@ def check_run(config: TrainConfig, roles: Roles, compute: Compute, stages: Colle
         loaders = open_loaders(halves, config.tagger.batch_size, config, compute)
         steps = loaders[SOURCE].steps_per_epoch
         _check_snrs(loaders, easy_to_hard(config.snr, steps, easy="high"), config.tagger.epochs)
+
+
+def crops_of_example(config: TrainConfig) -> int:
+    """Return the crops that a tagger hears at once for each example of the source half."""
+    if config.method == "dat":
+        return 3 if config.tagger.hears_pairs else 2
+    if config.method == "noisy-student":
+        return 2
+    return sum(len(reading.views) for reading in readings(config).values())
+
+
+def _check_crops(config: TrainConfig, world: World) -> None:
+    """Check that no BatchNorm behind the pooling normalises one embedding by itself."""
+    size, fewest = config.tagger.batch_size, BACKBONES[config.model.backbone].fewest_crops
+    crops = size * crops_of_example(config)
+    if config.step.sync_batchnorm == "on":
+        crops *= world.size
+    if crops < fewest:
+        raise UsageError(
+            f"--batch-size {size}: expected at least {fewest} crops at once for the BatchNorm of "
+            f"--backbone {config.model.backbone}, got {crops} with {config.method}; use "
+            f"--batch-size {fewest} or larger"
+        )
 
 
 def _check_student(config: TrainConfig, roles: Roles, compute: Compute) -> None:

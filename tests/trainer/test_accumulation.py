@@ -161,7 +161,7 @@ def test_a_step_that_no_half_can_fill_is_refused(
     assert result.exit_code == 2 and not (tmp_path / "run").exists()
     assert (
         "expected at least 6 examples for one step of 3 × 2 different songs, got 8 examples of 4 "
-        "songs; a batch size of 1 or less or --accumulate 2 or less would work" in result.output
+        "songs; --accumulate 2 or less would work" in result.output
     )
 
 

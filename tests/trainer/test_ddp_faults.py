@@ -165,7 +165,7 @@ def test_three_ranks_take_uneven_data_in_equal_steps(
         assert rank.returncode == 2
         assert (
             "expected at least 12 examples for one batch of 4 different songs on each of 3 "
-            "processes, got 11 examples of 11 songs; a batch size of 3 or less on each of 3 "
+            "processes, got 11 examples of 11 songs; a batch size of 2 to 3 on each of 3 "
             "processes or batch size 4 on each of 2 processes or fewer would work" in output
         )
 

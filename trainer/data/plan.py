@@ -124,12 +124,14 @@ def _too_few(
     def serves(batch: int, parts: int, ranks: int) -> bool:
         return full_batches(counts, n_examples // ranks, batch * parts) > 0
 
-    batches = [b for b in range(1, batch_size) if serves(b, accumulate, world_size)]
+    # one example may be refused elsewhere: BatchNorm has nothing to normalise it by
+    batches = [b for b in range(2, batch_size) if serves(b, accumulate, world_size)]
     parts = [n for n in range(1, accumulate) if serves(batch_size, n, world_size)]
     ranks = [w for w in range(1, world_size) if serves(batch_size, accumulate, w)]
     ways = []
     if batches:
-        ways.append(f"a batch size of {batches[-1]} or less{_on(world_size)}")
+        sizes = "2" if batches == [2] else f"2 to {batches[-1]}"
+        ways.append(f"a batch size of {sizes}{_on(world_size)}")
     if parts:
         ways.append(f"--accumulate {parts[-1]}{' or less' if parts[-1] > 1 else ''}")
     if ranks:

@@ -26,6 +26,7 @@ class Backbone(nn.Module):
         default_chunk: samples of one input where none are asked for.
         shortest_chunk: fewest samples that the network can be built for.
         longest_chunk: most samples.
+        fewest_crops: crops that training needs at once: BatchNorm of embeddings needs two.
         options: fields of the model's config that this network has a use for and others have not.
         n_features: size of the embedding h.
         chunk_samples: samples of one input.
@@ -39,6 +40,7 @@ class Backbone(nn.Module):
     default_chunk: ClassVar[int]
     shortest_chunk: ClassVar[int]
     longest_chunk: ClassVar[int]
+    fewest_crops: ClassVar[int] = 2
     options: ClassVar[tuple[str, ...]] = ()
     sample_rate: Final = SAMPLE_RATE
     n_features: int

@@ -55,6 +55,7 @@ class MusicTaggingTransformer(Backbone):
     default_chunk: ClassVar[int] = 81_365
     shortest_chunk: ClassVar[int] = SAMPLE_RATE
     longest_chunk: ClassVar[int] = (FRAMES_PER_TOKEN * N_POSITIONS - 1) * FRONT_END.hop_samples - 1
+    fewest_crops: ClassVar[int] = 1
     options: ClassVar[tuple[str, ...]] = ("attention_dim",)
 
     def __init__(
