@@ -356,6 +356,12 @@ def test_a_run_goes_on_with_the_teacher_that_it_began_with(
     base, out, once = tmp_path / "base", tmp_path / "run", ("--epochs", "1")
     run_well("baseline", *shared[1:-2], "--out", base, *once)
     run_well(*shared, "--teacher", base, "--out", out, *NOISY, *once)
+    run_well(*shared[:-2], "--out", out, *NOISY, *once)  # finished, it needs no teacher any more
+    state = out / "checkpoints/last/state.json"
+    record = json.loads(state.read_text())
+    record["progress"]["done"] = False
+    del record["sha256"]
+    state.write_text(json.dumps(record))
     for teacher, text in (
         ((), f"{out}: expected --teacher RUN as the run began with, got none"),
         (("--teacher", dat_run), 'teacher.method: has "baseline", asked for "dat"'),
