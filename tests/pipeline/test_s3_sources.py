@@ -13,7 +13,10 @@ from prep_runner import run_prep
 from tiny_corpora import Corpora, MakePlan, Roots, set_hashes
 
 from manifests import store
+from manifests.errors import ManifestError
+from pipeline.config import RunOptions
 from pipeline.stages.build import build_set
+from pipeline.stages.verify import verify_set
 
 pytest.importorskip("s3fs")
 moto_server = pytest.importorskip("moto.server")
@@ -89,6 +92,33 @@ def test_a_scan_lists_and_does_not_ask_for_each_file(
     monkeypatch.setattr(S3FileSystem, "_call_s3", counting)
     assert run_prep("scan", "--corpus", "folder", "--root", sources[0], "--jobs", 1).status == 0
     assert asked and asked.count("head_object") <= 3 and len(asked) < 16
+
+
+def test_a_set_whose_name_reads_like_a_pattern_leaves_its_neighbour_whole(
+    s3: list[Any], make_plan: MakePlan, roots: Roots
+) -> None:
+    plan = make_plan(noises=1, limit=2, examples_per_shard=1, snrs_db=(0.0,))
+    build_set(plan, "s3://data/runs/run1", roots)
+    build_set(plan, "s3://data/runs/run[1]", roots)
+    other = make_plan(noises=1, limit=2, examples_per_shard=1, snrs_db=(-5.0,))
+    build_set(other, "s3://data/runs/run[1]", roots, run=RunOptions(overwrite=True))
+    assert verify_set("s3://data/runs/run1").problems == ()
+    assert verify_set("s3://data/runs/run[1]").problems == ()
+
+
+def test_a_bucket_that_is_misspelt_is_not_made(
+    s3: list[Any], make_plan: MakePlan, roots: Roots
+) -> None:
+    import boto3
+
+    plan = make_plan(noises=1, limit=2, examples_per_shard=1, snrs_db=(0.0,))
+    with pytest.raises(ManifestError) as caught:
+        build_set(plan, "s3://dtaa/set", roots)
+    assert str(caught.value) == (
+        "s3://dtaa/set/.plan/plan.json: cannot be written: expected the bucket dtaa, found none; "
+        "check its name or make it first"
+    )
+    assert [b["Name"] for b in boto3.client("s3").list_buckets()["Buckets"]] == ["data"]
 
 
 def test_a_server_that_is_away_for_a_moment(
