@@ -13,7 +13,7 @@ import posixpath
 import stat
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -97,6 +97,11 @@ def change_stamp(url: str) -> tuple[str, str]:
             info = file_system.info(path)
         except FileNotFoundError:
             return "", ""
+    return entry_stamp(info)
+
+
+def entry_stamp(info: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the ``change_stamp`` of a remote file by its entry in a listing."""
     changed = info.get("ETag") or info.get("LastModified") or info.get("mtime")
     return str(info.get("size", "")), str(changed or info.get("created", ""))
 

@@ -11,7 +11,7 @@ import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO, Final, TextIO, cast
+from typing import Any, BinaryIO, Final, TextIO, cast
 
 from manifests import store
 from manifests.errors import ManifestError
@@ -53,13 +53,19 @@ class FileTree:
 
     paths: Mapping[str, int]
     unlisted: tuple[str, ...]
+    _stamps: Mapping[str, tuple[str, str]] = {}
+    """Of files on S3: to ask s3fs for one is to search its folder's whole listing for it."""
 
     def __init__(self, root: str | Path) -> None:
         self.root = str(root)
         if store.is_local(self.root):
             found, unlisted = _list_local(store.local_path(self.root))
         else:
-            found, unlisted = _list_remote(self.root), []
+            entries, unlisted = _list_remote(self.root), list[str]()
+            found = {path: int(entry["size"] or 0) for path, entry in entries.items()}
+            self._stamps = {
+                path: store.entry_stamp(entry) for path, entry in entries.items() if "ETag" in entry
+            }
         self.paths = dict(sorted(found.items()))
         self.unlisted = tuple(unlisted)
         _log.info("%s: %d files listed", self.root, len(self.paths))
@@ -84,6 +90,14 @@ class FileTree:
         if store.is_local(self.root):
             return str(store.local_path(self.root) / rel)
         return store.join(self.root.rstrip("/"), rel)
+
+    def stamp(self, rel: str) -> tuple[str, str]:
+        """Return what ``store.change_stamp`` does, of a file on S3 as it was when listed.
+
+        Raises:
+            ManifestError: it is not in the listing, or cannot be looked up.
+        """
+        return self._stamps.get(rel) or store.change_stamp(self.url(rel))
 
     def open_binary(self, rel: str) -> BinaryIO:
         """Open a file of the listing for reading bytes; raises ManifestError."""
@@ -175,7 +189,8 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
-def _list_remote(root: str) -> dict[str, int]:
+def _list_remote(root: str) -> dict[str, dict[str, Any]]:
+    """Return what the store says of each file below a folder."""
     file_system, path = store.filesystem(root)
     try:
         file_system.invalidate_cache()
@@ -190,7 +205,7 @@ def _list_remote(root: str) -> dict[str, int]:
             "check the URL and the credentials"
         )
     return {
-        name.removeprefix(start): int(entry["size"] or 0)
+        name.removeprefix(start): entry
         for name, entry in entries.items()
         if not any(part.startswith(".") for part in name.removeprefix(start).split("/"))
     }

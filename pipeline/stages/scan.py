@@ -99,7 +99,7 @@ def scan(
     )
     if not options.with_audio:
         return Scan(name, root, listing.clips, listing.rejects, listing.notes, listing.licence)
-    results, problem = _measure_all(listing.clips, root, options, reporter or SilentReporter())
+    results, problem = _measure_all(listing.clips, tree, options, reporter or SilentReporter())
     clips, rejects = [], list(listing.rejects)
     for clip, result in zip(listing.clips, results, strict=True):
         if isinstance(result, Measurement):
@@ -123,11 +123,11 @@ def scan(
 
 
 def _measure_all(
-    clips: tuple[Clip, ...], root: str, options: ScanOptions, reporter: Reporter
+    clips: tuple[Clip, ...], tree: FileTree, options: ScanOptions, reporter: Reporter
 ) -> tuple[list[Result], str]:
     """Measure all clips, in order, those in the cache without decoding."""
     version = decoder_version(options.decoder)
-    keys = [(store.join(root, clip.path), _stamp(root, clip, version)) for clip in clips]
+    keys = [(store.join(tree.root, clip.path), _stamp(tree, clip, version)) for clip in clips]
     cache = ScanCache()
     known = {key: found for key, found in cache.get(keys).items() if not _may_pass(found)}
     todo = [(key, clip) for key, clip in zip(keys, clips, strict=True) if key not in known]
@@ -156,10 +156,9 @@ def _measure_all(
     return [known[key] for key in keys], cache.problem
 
 
-def _stamp(root: str, clip: Clip, version: str) -> str:
+def _stamp(tree: FileTree, clip: Clip, version: str) -> str:
     """Return what tells that a file is still the one that was measured."""
-    url = store.join(root, clip.path)
-    return "|".join([*store.change_stamp(url), f"{clip.expected_s:g}", version])
+    return "|".join([*tree.stamp(clip.path), f"{clip.expected_s:g}", version])
 
 
 def _may_pass(result: Result) -> bool:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from manifests import store
 from manifests.errors import ManifestError, UsageError
 from pipeline.corpora.files import FileTree, base_name, is_audio
 
@@ -84,6 +85,16 @@ def test_memory_url_lists_like_a_folder(memory_root: str) -> None:
     with tree.open_binary("a/b.wav") as file:
         assert file.read() == b"12345"
     assert tree.read_text("c.csv") == "12345"
+
+
+def test_stamps_are_those_of_the_files(tmp_path: Path, memory_root: str) -> None:
+    put(tmp_path, "a/b.wav", "c.csv")
+    for root in (str(tmp_path), tmp_path.as_uri(), memory_root):
+        tree = FileTree(root)
+        for path in ("a/b.wav", "c.csv"):
+            assert tree.stamp(path) == store.change_stamp(tree.url(path)) != ("", "")
+        with pytest.raises(ManifestError, match="expected a file below"):
+            tree.stamp("none.wav")
 
 
 def test_file_url_and_plain_path_agree(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from tiny_corpora import Corpora, MakePlan, Roots, set_hashes
 from manifests import store
 from manifests.errors import ManifestError
 from pipeline.config import RunOptions
+from pipeline.corpora.files import FileTree
 from pipeline.stages.build import build_set
 from pipeline.stages.verify import verify_set
 
@@ -83,15 +84,32 @@ def test_a_scan_lists_and_does_not_ask_for_each_file(
 
     assert run_prep("scan", "--corpus", "folder", "--root", sources[0], "--jobs", 1).status == 0
     asked: list[str] = []
-    original = S3FileSystem._call_s3
+    looked_up: list[str] = []
+    call, search = S3FileSystem._call_s3, S3FileSystem._ls_from_cache
 
     async def counting(self: Any, method: str, *arguments: Any, **options: Any) -> Any:
         asked.append(method)
-        return await original(self, method, *arguments, **options)
+        return await call(self, method, *arguments, **options)
+
+    def searching(self: Any, path: str) -> Any:
+        looked_up.append(path)
+        return search(self, path)
 
     monkeypatch.setattr(S3FileSystem, "_call_s3", counting)
+    monkeypatch.setattr(S3FileSystem, "_ls_from_cache", searching)
     assert run_prep("scan", "--corpus", "folder", "--root", sources[0], "--jobs", 1).status == 0
     assert asked and asked.count("head_object") <= 3 and len(asked) < 16
+    assert not [path for path in looked_up if path.endswith(".wav")], "s3fs searches its listing"
+
+
+def test_a_listing_has_the_stamps_that_looking_up_would_give(sources: tuple[str, str]) -> None:
+    """So what was measured by an older version is still known."""
+    tree = FileTree(sources[0])
+    stamps = {path: tree.stamp(path) for path in tree.paths}
+    assert stamps and stamps == {path: store.change_stamp(tree.url(path)) for path in stamps}
+    store.filesystem(sources[0])[0].invalidate_cache()
+    asked = {path: store.change_stamp(tree.url(path)) for path in stamps}  # each in a request
+    assert stamps == asked
 
 
 def test_a_set_whose_name_reads_like_a_pattern_leaves_its_neighbour_whole(
