@@ -61,7 +61,7 @@ class FileTree:
         if store.is_local(self.root):
             found, unlisted = _list_local(store.local_path(self.root))
         else:
-            entries, unlisted = _list_remote(self.root), list[str]()
+            entries, unlisted = _list_remote(self.root)
             found = {path: int(entry["size"] or 0) for path, entry in entries.items()}
             self._stamps = {
                 path: store.entry_stamp(entry) for path, entry in entries.items() if "ETag" in entry
@@ -189,8 +189,8 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
-def _list_remote(root: str) -> dict[str, dict[str, Any]]:
-    """Return what the store says of each file below a folder."""
+def _list_remote(root: str) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Return what the store says of each file below a folder, and what has no usable name."""
     file_system, path = store.filesystem(root)
     try:
         file_system.invalidate_cache()
@@ -204,8 +204,15 @@ def _list_remote(root: str) -> dict[str, dict[str, Any]]:
             f"{root}: expected a folder, got {'a file' if entries else 'nothing there'}; "
             "check the URL and the credentials"
         )
-    return {
-        name.removeprefix(start): entry
-        for name, entry in entries.items()
-        if not any(part.startswith(".") for part in name.removeprefix(start).split("/"))
-    }
+    found: dict[str, dict[str, Any]] = {}
+    unlisted: list[str] = []
+    for name, entry in entries.items():
+        rel = name.removeprefix(start)
+        parts = rel.split("/")
+        if not parts[-1]:  # what consoles of S3 put in the place of a folder
+            continue
+        if "" in parts or ".." in parts or "::" in rel:  # keys are any text, paths are not
+            unlisted.append(f"{rel}: name holds '//', '..' or '::'; rename it")
+        elif not any(part.startswith(".") for part in parts):
+            found[rel] = entry
+    return found, sorted(unlisted)

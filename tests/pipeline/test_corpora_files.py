@@ -87,6 +87,19 @@ def test_memory_url_lists_like_a_folder(memory_root: str) -> None:
     assert tree.read_text("c.csv") == "12345"
 
 
+def test_names_that_are_no_paths_are_reported_not_listed(memory_root: str) -> None:
+    """An object's key is any text; one that cannot be opened must not end the scan of the rest."""
+    content = fsspec.filesystem("memory").store
+    for name in ("a/x::y.wav", "a//double.wav", "/first.wav", "a/../up.wav", "a/[1] #%?.wav"):
+        content[f"/file-tree-test/corpus/{name}"] = content["/file-tree-test/corpus/c.csv"]
+    tree = FileTree(memory_root)
+    assert list(tree.paths) == ["a/[1] #%?.wav", "a/b.wav", "c.csv"]
+    assert tree.unlisted == tuple(
+        f"{name}: name holds '//', '..' or '::'; rename it"
+        for name in ("/first.wav", "a/../up.wav", "a//double.wav", "a/x::y.wav")
+    )
+
+
 def test_stamps_are_those_of_the_files(tmp_path: Path, memory_root: str) -> None:
     put(tmp_path, "a/b.wav", "c.csv")
     for root in (str(tmp_path), tmp_path.as_uri(), memory_root):

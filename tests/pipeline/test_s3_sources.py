@@ -17,6 +17,7 @@ from manifests.errors import ManifestError
 from pipeline.config import RunOptions
 from pipeline.corpora.files import FileTree
 from pipeline.stages.build import build_set
+from pipeline.stages.scan import scan
 from pipeline.stages.verify import verify_set
 
 pytest.importorskip("s3fs")
@@ -110,6 +111,24 @@ def test_a_listing_has_the_stamps_that_looking_up_would_give(sources: tuple[str,
     store.filesystem(sources[0])[0].invalidate_cache()
     asked = {path: store.change_stamp(tree.url(path)) for path in stamps}  # each in a request
     assert stamps == asked
+
+
+def test_odd_keys_and_folder_markers_of_a_bucket(
+    sources: tuple[str, str], corpora: Corpora
+) -> None:
+    import boto3
+
+    sound = next(corpora.noise.glob("*.wav")).read_bytes()
+    client = boto3.client("s3")
+    for key in ("a.wav", "x::y.wav", "sub//double.wav", "b [1]#?%.wav"):
+        client.put_object(Bucket="data", Key=f"odd/{key}", Body=sound)
+    client.put_object(Bucket="data", Key="odd/empty/", Body=b"")
+    found = scan("folder", "s3://data/odd")
+    assert [clip.path for clip in found.clips] == ["a.wav", "b [1]#?%.wav"]
+    assert [note for note in found.notes if note.startswith("not listed")] == [
+        "not listed: sub//double.wav: name holds '//', '..' or '::'; rename it",
+        "not listed: x::y.wav: name holds '//', '..' or '::'; rename it",
+    ]
 
 
 def test_a_set_whose_name_reads_like_a_pattern_leaves_its_neighbour_whole(
