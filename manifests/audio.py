@@ -29,6 +29,7 @@ __all__ = [
     "CODECS",
     "DECODERS",
     "MAX_SAMPLES",
+    "NEEDS_FFMPEG",
     "AudioError",
     "AudioHeader",
     "Block",

@@ -7,6 +7,7 @@ A corpus module looks files up in the listing instead of asking the disk for eac
 from __future__ import annotations
 
 import io
+import itertools
 import logging
 import os
 from collections.abc import Mapping
@@ -14,11 +15,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, TextIO, cast
 
 from manifests import store
+from manifests.audio import NEEDS_FFMPEG
 from manifests.errors import ManifestError
+from manifests.measure import SUFFIXES
 
-AUDIO_EXTENSIONS: Final = (
-    ".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".m4a", ".mp4", ".webm", ".wma",
-)  # fmt: skip
+AUDIO_EXTENSIONS: Final = tuple(
+    sorted({*itertools.chain(*SUFFIXES.values()), *NEEDS_FFMPEG, ".au", ".caf"})
+)
 """Names that are taken for audio; whether a decoder can read them is found out by the scan."""
 
 _log = logging.getLogger(__name__)
@@ -176,6 +179,10 @@ def _sort_entries(
                 (links if entry.is_symlink() else folders).append(child)
             elif entry.is_file():
                 paths[child] = entry.stat().st_size
+            elif entry.is_symlink() and not Path(entry.path).exists():
+                unlisted.append(f"{child}: dangling link")
+            else:
+                unlisted.append(f"{child}: expected a file or a folder, got a pipe or a device")
         except OSError as error:
             unlisted.append(f"{child}: {error.strerror}")
 

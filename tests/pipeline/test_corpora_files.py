@@ -66,6 +66,17 @@ def test_linked_folders_and_files_elsewhere_are_followed(tmp_path: Path) -> None
     (tmp_path / "corpus" / "gone.wav").symlink_to(tmp_path / "nowhere.wav")
     tree = FileTree(tmp_path / "corpus")
     assert dict(tree.paths) == {"2.wav": 12, "3.wav": 12, "audio/x/1.wav": 12}
+    assert tree.unlisted == ("gone.wav: dangling link",)
+
+
+def test_what_is_neither_file_nor_folder_is_reported(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.wav")
+    (tmp_path / "b.wav").symlink_to(tmp_path / "a.wav")
+    tree = FileTree(tmp_path)
+    assert not tree.paths
+    assert tree.unlisted == tuple(
+        f"{name}.wav: expected a file or a folder, got a pipe or a device" for name in "ab"
+    )
 
 
 def test_a_name_that_is_not_utf8_is_reported_not_listed(tmp_path: Path) -> None:
