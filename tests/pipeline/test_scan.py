@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import socket
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,14 +15,12 @@ import pytest
 import soundfile
 from tiny_corpora import Corpora, chord, generator, write_audio
 
-from manifests.audio import AudioError, decoder_version
-from manifests.errors import ManifestError
+from manifests.audio import AudioError
 from manifests.measure import Measurement, measure
-from manifests.store import change_stamp
 from pipeline.progress import SilentReporter
 from pipeline.scan_cache import Failure, ScanCache, cache_folder, forget
 from pipeline.stages import scan as scan_module
-from pipeline.stages.scan import Scan, ScanOptions, measure_files, scan
+from pipeline.stages.scan import Scan, ScanOptions, scan
 
 
 @pytest.fixture
@@ -123,64 +120,6 @@ def test_a_file_that_cannot_be_read_now_is_tried_again(
     assert reject.detail == "noise2.wav: cannot be read: Permission denied"
     decoded.clear()
     assert scan("folder", str(own)).rejects == () and decoded == ["noise2.wav"]
-
-
-@pytest.mark.parametrize(("seen", "found"), [("elsewhere", "nothing"), ("hollow", "0 bytes")])
-def test_a_machine_that_does_not_see_what_was_listed_ends_the_scan(
-    own: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch, seen: str, found: str
-) -> None:
-    """A worker without the corpus, a mount that drops for a moment: no rejects, none cached."""
-    (own.parent / "hollow").mkdir()
-    for path in own.iterdir():
-        (own.parent / "hollow" / path.name).touch()
-
-    def dropped(files: list[Any], decoder: str, version: str) -> Any:
-        own.rename(own.parent / "away")
-        with contextlib.suppress(FileNotFoundError):
-            (own.parent / seen).rename(own)
-        try:
-            return measure_files(files, decoder, version)
-        finally:
-            if own.exists():
-                own.rename(own.parent / seen)
-            (own.parent / "away").rename(own)
-
-    with monkeypatch.context() as inner:
-        inner.setattr(scan_module, "measure_files", dropped)
-        with pytest.raises(ManifestError) as caught:
-            scan("folder", str(own))
-    assert str(caught.value).startswith(
-        f"noise0.wav: expected the file that was listed, {socket.gethostname()} finds {found}; "
-    )
-    found_again = scan("folder", str(own))
-    assert (len(found_again.clips), found_again.rejects) == (8, ())
-
-
-def test_what_an_older_version_cached_of_a_blind_worker_is_not_believed(
-    own: Path, decoded: list[str]
-) -> None:
-    first = scan("folder", str(own))
-    with contextlib.closing(ScanCache()) as cache:
-        path = own / "noise5.wav"
-        stamp = "|".join([*change_stamp(str(path)), "0", decoder_version("soundfile")])
-        assert cache.get([(str(path), stamp)])
-        cache.put([(str(path), stamp, Failure("missing", "noise5.wav: expected, found none"))])
-    decoded.clear()
-    assert bare(scan("folder", str(own))) == bare(first) and decoded == ["noise5.wav"]
-
-
-def test_a_file_that_was_empty_when_it_was_listed_is_a_reject(
-    own: Path, decoded: list[str]
-) -> None:
-    (own / "void.wav").touch()
-    (reject,) = scan("folder", str(own)).rejects
-    assert (reject.path, reject.reason) == ("void.wav", "empty")
-
-
-def test_a_worker_with_another_decoder_refuses(own: Path) -> None:
-    """Its measurements would be cached, and the set built of them, under our decoder's name."""
-    with pytest.raises(ManifestError, match=r": expected the decoder soundfile 0\.1 \(x\), got s"):
-        measure_files([], "soundfile", "soundfile 0.1 (x)")
 
 
 def test_formats_beside_wav_are_read_or_named(own: Path, decoded: list[str]) -> None:
