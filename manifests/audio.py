@@ -29,6 +29,7 @@ __all__ = [
     "CODECS",
     "DECODERS",
     "MAX_SAMPLES",
+    "NEEDS_FFMPEG",
     "AudioError",
     "AudioHeader",
     "Block",
@@ -46,6 +47,7 @@ DECODERS: Final = ("soundfile", "ffmpeg")
 CODECS: Final = ("flac", "wav")
 MAX_SAMPLES: Final = 1 << 30
 """Longest member that is decoded: 13.5 h, 2 GiB. A hostile header may announce 2**36 samples."""
+_UNKNOWN_LENGTH: Final = 1 << 62
 NEEDS_FFMPEG: Final = (".m4a", ".mp4", ".aac", ".webm", ".wma", ".mkv")
 
 
@@ -104,7 +106,7 @@ def _open_soundfile(
                 format=f"{sound.format}/{sound.subtype}",
                 sample_rate=sound.samplerate,
                 channels=sound.channels,
-                n_samples=sound.frames,
+                n_samples=_announced(sound),
                 notes=sound.extra_info,
             )
             yield header, _blocks(sound)
@@ -128,15 +130,25 @@ def _linear_file(file: IO[bytes] | Path) -> _LinearFile:
         raise soundfile.SoundFileError("headerless samples, no format to go by") from error
 
 
+def _announced(sound: _LinearFile) -> int | None:
+    """Return the length in the header; None for FLAC of an encoder that wrote to a pipe.
+
+    libsndfile then says the largest number that it has.
+    """
+    frames = int(sound.frames)
+    return frames if frames < _UNKNOWN_LENGTH else None
+
+
 def _blocks(sound: _LinearFile) -> Iterator[Block]:
     decoded = 0
     while True:
         try:
             block: Block = sound.read(BLOCK_FRAMES, dtype="float64", always_2d=True)
         except soundfile.SoundFileError as error:
+            announced = _announced(sound)
+            expected = "further" if announced is None else announced
             raise _StoppedEarly(
-                f"expected {sound.frames} samples, the decoder stopped after {decoded}: "
-                f"{_text(error)}"
+                f"expected {expected} samples, the decoder stopped after {decoded}: {_text(error)}"
             ) from error
         if not len(block):
             return

@@ -28,7 +28,7 @@ LOUDEST_PEAK: Final = 1e6
 """120 dB above full scale: floats on the scale of int16 pass, noise from misread bytes does not."""
 RATES_HZ: Final = (4_000, 384_000)
 MAX_CHANNELS: Final = 64
-_SUFFIXES: Final = {
+SUFFIXES: Final = {
     "WAV": (".wav", ".wave"),
     "WAVEX": (".wav", ".wave"),
     "RF64": (".wav", ".rf64", ".w64"),
@@ -37,6 +37,7 @@ _SUFFIXES: Final = {
     "MP3": (".mp3", ".mp2", ".mpga"),
     "AIFF": (".aif", ".aiff", ".aifc"),
 }
+"""How the names of a container end."""
 _CHUNK: Final = re.compile(
     r"^\s*(?:data|SSND|Data Size|riff|Riff size)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE
 )
@@ -162,9 +163,9 @@ def _check_header(header: AudioHeader, name: str, decoder: str) -> None:
             "undecodable", f"{name}: expected at most 64 channels, got {header.channels}"
         )
     container = header.format.split("/")[0]
-    suffixes = _SUFFIXES.get(container)
+    suffixes = SUFFIXES.get(container)
     suffix = "." + name.rsplit(".", 1)[-1].lower()
-    known = {s for group in _SUFFIXES.values() for s in group}
+    known = {s for group in SUFFIXES.values() for s in group}
     if decoder == "soundfile" and suffixes and suffix in known and suffix not in suffixes:
         raise AudioError(
             "renamed", f"{name}: expected {suffix[1:].upper()} audio, got {container}; rename it"

@@ -8,6 +8,8 @@ connections refused or dropped), with growing pauses, and s3fs only what breaks 
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import os
 from typing import Any, Final
 
@@ -20,6 +22,8 @@ TRIES: Final = 6
 BODY_TRIES: Final = 2
 """Of a body; s3fs nests them, so a silent server costs at most 4 x 6 x 15 s and the pauses."""
 S3_SCHEMES: Final = ("s3", "s3a")
+BUCKET_SCHEMES: Final = (*S3_SCHEMES, "gs", "gcs", "az", "abfs", "abfss", "oss", "oci")
+"""Stores of objects in buckets; they have no folders, so what can be made there is a bucket."""
 
 
 def client_options(scheme: str) -> dict[str, Any]:
@@ -58,3 +62,21 @@ def before_upload(file_system: Any, scheme: str) -> None:
 
         events = file_system.connect().meta.events
         events.unregister("before-call.s3", add_expect_header)
+
+
+def remove_exactly(file_system: Any, path: str) -> None:
+    """Remove a file, or a folder with all in it, and never another one.
+
+    ``rm`` takes ``*``, ``?`` and ``[`` of a name for a pattern: told to remove ``run[1]`` it would
+    remove ``run1``.
+    """
+    if not glob.has_magic(path):
+        file_system.rm(path, recursive=True)  # a request for a thousand objects
+        return
+    found = file_system.find(path, withdirs=True, detail=True)
+    for name in sorted(found, reverse=True):  # what is in a folder before the folder
+        if found[name].get("type") == "directory":
+            with contextlib.suppress(OSError):  # object stores have none
+                file_system.rmdir(name)
+        else:
+            file_system.rm_file(name)

@@ -13,12 +13,12 @@ import posixpath
 import stat
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from manifests.errors import ManifestError
-from manifests.object_store import before_upload
+from manifests.object_store import BUCKET_SCHEMES, before_upload, remove_exactly
 from manifests.urls import filesystem as filesystem
 from manifests.urls import is_local as is_local
 from manifests.urls import join as join
@@ -97,6 +97,11 @@ def change_stamp(url: str) -> tuple[str, str]:
             info = file_system.info(path)
         except FileNotFoundError:
             return "", ""
+    return entry_stamp(info)
+
+
+def entry_stamp(info: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the ``change_stamp`` of a remote file by its entry in a listing."""
     changed = info.get("ETag") or info.get("LastModified") or info.get("mtime")
     return str(info.get("size", "")), str(changed or info.get("created", ""))
 
@@ -178,7 +183,7 @@ def remove(url: str) -> None:
     """
     file_system, path = filesystem(url)
     with _named(url, "cannot be removed"), contextlib.suppress(FileNotFoundError):
-        file_system.rm(path, recursive=True)
+        remove_exactly(file_system, path)
 
 
 def write_bytes(url: str, data: bytes) -> None:
@@ -221,15 +226,18 @@ def partial_file(url: str) -> Iterator[Path]:
 
 
 def _upload(path: Path, url: str) -> None:
-    """Put a file in its place; folders are made only where they are missed.
-
-    An object store knows none, and would be asked for its bucket before every object.
-    """
+    """Put a file in its place; folders are made only where they are missed, buckets never."""
     file_system, target = filesystem(url)
     before_upload(file_system, scheme(url))
     try:
         file_system.put_file(str(path), target)
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if scheme(url) in BUCKET_SCHEMES:
+            bucket = target.partition("/")[0]
+            raise ManifestError(
+                f"{url}: cannot be written: expected the bucket {bucket}, found none; "
+                "check its name or make it first"
+            ) from error
         file_system.makedirs(posixpath.dirname(target), exist_ok=True)
         file_system.put_file(str(path), target)
 

@@ -20,6 +20,8 @@ Result = TypeVar("Result")
 SCHEDULER_TIMEOUT_S: Final = 20.0
 NO_WORKERS_S: Final = 600.0
 LOOK_EVERY_S: Final = 5.0
+UNANSWERED_LOOKS: Final = 3
+"""In a row, of ``SCHEDULER_TIMEOUT_S`` each, are the end: a scheduler may be busy for a while."""
 POLL_S: Final = 0.05
 _NO_DASHBOARD: Final = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
 """Without an address its scheduler asks for port 8787 all the same, which another one may have."""
@@ -42,7 +44,8 @@ def dask_outcomes(
 
     Raises:
         UsageError: dask is not installed, or no scheduler answers.
-        ManifestError: the workers cannot load this software.
+        ManifestError: the workers cannot load this software, none comes, or the scheduler does not
+            answer any more.
     """
     with _dask_client(jobs, scheduler) as client:
         from distributed import as_completed
@@ -67,14 +70,16 @@ class _Workers:
         self.client, self.scheduler = client, scheduler
         self.looked = self.seen = time.monotonic()
         self.warned = False
+        self.unanswered = 0
 
     def expect(self) -> None:
         """Raise ManifestError where there was none for ``NO_WORKERS_S``; warn before that."""
         now = time.monotonic()
         if now - self.looked < LOOK_EVERY_S:
             return
-        self.looked = now
-        if self.client.status != "running" or self.client.nthreads():
+        found = self._found()
+        self.looked = time.monotonic()
+        if found:
             self.seen, self.warned = now, False
         elif now - self.seen > NO_WORKERS_S:
             raise ManifestError(
@@ -87,6 +92,30 @@ class _Workers:
             _log.warning(
                 "%s has no workers; waiting up to %.0f min", self.scheduler, NO_WORKERS_S / 60
             )
+
+    def _found(self) -> bool:
+        """Tell whether there are workers, or nobody who could say so.
+
+        A scheduler that is stopped, or beyond a network that drops what is sent, keeps its
+        connection open, and dask waits for its answer for ever.
+        """
+        if self.client.status != "running":
+            return True
+        try:
+            threads = self.client.sync(
+                self.client.scheduler.ncores, callback_timeout=SCHEDULER_TIMEOUT_S
+            )
+        except TimeoutError as error:
+            self.unanswered += 1
+            if self.unanswered < UNANSWERED_LOOKS:
+                return True
+            raise ManifestError(
+                f"{self.client.scheduler.address}: expected an answer of the dask scheduler, got "
+                f"none {self.unanswered} times for {SCHEDULER_TIMEOUT_S:.0f} s; finished work is "
+                "kept: start it again and run the same command"
+            ) from error
+        self.unanswered = 0
+        return bool(threads)
 
 
 def _outcome(future: Any, workers: _Workers) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import posixpath
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,7 +120,18 @@ def identity_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def named_by_content(url: str) -> str:
-    """Return ``sha256:...`` of a file; the bare name of what is no file."""
+    """Return ``sha256:...`` of a file; the bare name of what is no file.
+
+    Raises:
+        UsageError: it is a pipe or a device: it would be empty, or waited for, when it is read
+            again for what is in it.
+        ManifestError: it cannot be read.
+    """
     if not store.exists(url):
         return posixpath.basename(url)
+    if store.is_local(url):
+        mode = store.local_path(url).stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            kind = "a pipe" if stat.S_ISFIFO(mode) else "a device"
+            raise UsageError(f"{url}: expected a file, got {kind}; write it to a file first")
     return "sha256:" + hashlib.sha256(store.read_bytes(url)).hexdigest()

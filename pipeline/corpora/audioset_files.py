@@ -20,6 +20,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from manifests.audio import NEEDS_FFMPEG
 from pipeline.corpora.files import FileTree, base_name, is_audio
 
 ID_LENGTH: Final = 11
@@ -74,5 +75,15 @@ def _readings(stem: str) -> Iterator[tuple[str, tuple[float, float] | None]]:
 
 
 def choose_file(files: list[NamedFile], start_s: float, end_s: float) -> NamedFile:
-    """Return the file whose name says the segment's times, else the lexically first."""
-    return min(files, key=lambda file: (not file.holds(start_s, end_s), file.path))
+    """Return the file whose name says the segment's times, else the lexically first.
+
+    Among those, sound goes before the video that it was taken from (``<id>.mkv``, ``<id>.wav``).
+    """
+    return min(
+        files,
+        key=lambda file: (
+            not file.holds(start_s, end_s),
+            file.path.lower().endswith(NEEDS_FFMPEG),
+            file.path,
+        ),
+    )

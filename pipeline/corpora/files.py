@@ -7,18 +7,21 @@ A corpus module looks files up in the listing instead of asking the disk for eac
 from __future__ import annotations
 
 import io
+import itertools
 import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO, Final, TextIO, cast
+from typing import Any, BinaryIO, Final, TextIO, cast
 
 from manifests import store
+from manifests.audio import NEEDS_FFMPEG
 from manifests.errors import ManifestError
+from manifests.measure import SUFFIXES
 
-AUDIO_EXTENSIONS: Final = (
-    ".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".m4a", ".mp4", ".webm", ".wma",
-)  # fmt: skip
+AUDIO_EXTENSIONS: Final = tuple(
+    sorted({*itertools.chain(*SUFFIXES.values()), *NEEDS_FFMPEG, ".au", ".caf"})
+)
 """Names that are taken for audio; whether a decoder can read them is found out by the scan."""
 
 _log = logging.getLogger(__name__)
@@ -53,13 +56,19 @@ class FileTree:
 
     paths: Mapping[str, int]
     unlisted: tuple[str, ...]
+    _stamps: Mapping[str, tuple[str, str]] = {}
+    """Of files on S3: to ask s3fs for one is to search its folder's whole listing for it."""
 
     def __init__(self, root: str | Path) -> None:
         self.root = str(root)
         if store.is_local(self.root):
             found, unlisted = _list_local(store.local_path(self.root))
         else:
-            found, unlisted = _list_remote(self.root), []
+            entries, unlisted = _list_remote(self.root)
+            found = {path: int(entry["size"] or 0) for path, entry in entries.items()}
+            self._stamps = {
+                path: store.entry_stamp(entry) for path, entry in entries.items() if "ETag" in entry
+            }
         self.paths = dict(sorted(found.items()))
         self.unlisted = tuple(unlisted)
         _log.info("%s: %d files listed", self.root, len(self.paths))
@@ -84,6 +93,14 @@ class FileTree:
         if store.is_local(self.root):
             return str(store.local_path(self.root) / rel)
         return store.join(self.root.rstrip("/"), rel)
+
+    def stamp(self, rel: str) -> tuple[str, str]:
+        """Return what ``store.change_stamp`` does, of a file on S3 as it was when listed.
+
+        Raises:
+            ManifestError: it is not in the listing, or cannot be looked up.
+        """
+        return self._stamps.get(rel) or store.change_stamp(self.url(rel))
 
     def open_binary(self, rel: str) -> BinaryIO:
         """Open a file of the listing for reading bytes; raises ManifestError."""
@@ -162,6 +179,10 @@ def _sort_entries(
                 (links if entry.is_symlink() else folders).append(child)
             elif entry.is_file():
                 paths[child] = entry.stat().st_size
+            elif entry.is_symlink() and not Path(entry.path).exists():
+                unlisted.append(f"{child}: dangling link")
+            else:
+                unlisted.append(f"{child}: expected a file or a folder, got a pipe or a device")
         except OSError as error:
             unlisted.append(f"{child}: {error.strerror}")
 
@@ -175,7 +196,8 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
-def _list_remote(root: str) -> dict[str, int]:
+def _list_remote(root: str) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Return what the store says of each file below a folder, and what has no usable name."""
     file_system, path = store.filesystem(root)
     try:
         file_system.invalidate_cache()
@@ -189,8 +211,15 @@ def _list_remote(root: str) -> dict[str, int]:
             f"{root}: expected a folder, got {'a file' if entries else 'nothing there'}; "
             "check the URL and the credentials"
         )
-    return {
-        name.removeprefix(start): int(entry["size"] or 0)
-        for name, entry in entries.items()
-        if not any(part.startswith(".") for part in name.removeprefix(start).split("/"))
-    }
+    found: dict[str, dict[str, Any]] = {}
+    unlisted: list[str] = []
+    for name, entry in entries.items():
+        rel = name.removeprefix(start)
+        parts = rel.split("/")
+        if not parts[-1]:  # what consoles of S3 put in the place of a folder
+            continue
+        if "" in parts or ".." in parts or "::" in rel:  # keys are any text, paths are not
+            unlisted.append(f"{rel}: name holds '//', '..' or '::'; rename it")
+        elif not any(part.startswith(".") for part in parts):
+            found[rel] = entry
+    return found, sorted(unlisted)

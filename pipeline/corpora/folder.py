@@ -38,7 +38,7 @@ CITATION: Final = ""
 LICENCE: Final = "as the folder's table says, else unknown"
 URL: Final = ""
 LAYOUT: Final = """
-audio files anywhere below (wav flac ogg opus mp3 aif aiff m4a mp4 webm wma)
+audio files anywhere below (wav flac ogg opus mp3 aiff au caf w64 m4a aac mp4 webm mkv wma)
 metadata.csv (optional; path,split,tags,song,artist,licence)
 """
 ROLE: Final = ("music", "noise")

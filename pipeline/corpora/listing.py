@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from manifests.errors import UsageError
 from manifests.rows import ANY_SPLIT, SPLITS, Clip, Reject
 from pipeline.corpora.files import FileTree
+
+UNLISTED_SHOWN: Final = 20
+"""A copy kept by git-annex may be dangling links by the thousand."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,9 @@ def make_listing(
     ordered = tuple(kept[clip_id] for clip_id in sorted(kept))
     unlisted = dict.fromkeys(entry for tree in trees for entry in tree.unlisted)
     lines = [f"{len(ordered):,} clips: {split_counts(ordered)}", *notes]
-    lines += [f"not listed: {entry}" for entry in unlisted]
+    lines += [f"not listed: {entry}" for entry in itertools.islice(unlisted, UNLISTED_SHOWN)]
+    if len(unlisted) > UNLISTED_SHOWN:
+        lines.append(f"not listed: {len(unlisted) - UNLISTED_SHOWN:,} more")
     return Listing(ordered, tuple(left_out), tuple(lines), licence)
 
 

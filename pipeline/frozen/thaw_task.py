@@ -123,7 +123,8 @@ def move(source: str, target: str) -> None:
             raise ManifestError(f"{target}: cannot be written: {error.strerror}") from error
         return
     file_system, path = store.filesystem(source)
-    file_system.mv(path, store.filesystem(target)[1])
+    file_system.cp_file(path, store.filesystem(target)[1])  # mv takes * ? [ for a pattern
+    file_system.rm_file(path)
 
 
 def _write_tar(

@@ -133,10 +133,10 @@ def plan_suite(
         UsageError: no role can be built from the given corpora.
     """
     base = replace(base, tag_options=identity_of_tags(tag_filter))
-    scans = scan_sources(sources, decoder=base.decoder, run=run, reporter=reporter)
     configs, left_out = _role_configs(spec, base, sources)
     if not configs:
         raise UsageError(f"--suite {spec.name}: no set can be built: {'; '.join(left_out)}")
+    scans = scan_sources(sources, decoder=base.decoder, run=run, reporter=reporter)
     used = {("music", n) for c in configs.values() for n in c.music}
     used |= {("noise", n) for c in configs.values() for n in c.noise}
     band_hz = resolve_band_hz(base, [scans[key] for key in sorted(used)], [])

@@ -6,12 +6,15 @@ Every file is decoded once, in parallel, so that every reject is known before an
 from __future__ import annotations
 
 import contextlib
+import functools
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from manifests import store
 from manifests.audio import AudioError, decoder_version
+from manifests.errors import ManifestError
 from manifests.measure import Measurement, measure
 from manifests.rows import Clip, Reject
 from pipeline.corpora import corpus
@@ -23,7 +26,9 @@ from pipeline.scan_cache import Failure, Result, ScanCache
 from pipeline.sources import absolute_url
 
 FILES_PER_TASK: Final = 8
-UNREADABLE: Final = "unreadable"
+MAY_PASS: Final = ("unreadable", "missing", "empty")
+"""Reasons that may be the machine's: another time or place may find a file of the same stamp whole,
+so they are not cached, nor believed of a cache of an older version."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,8 @@ def scan(
         reporter: shows progress.
 
     Raises:
-        ManifestError: wrong folder or unusable metadata.
+        ManifestError: wrong folder or unusable metadata, or a worker that does not see a file that
+            was listed, or has another decoder.
         UsageError: unknown corpus or option.
     """
     options = options or ScanOptions()
@@ -93,7 +99,7 @@ def scan(
     )
     if not options.with_audio:
         return Scan(name, root, listing.clips, listing.rejects, listing.notes, listing.licence)
-    results, problem = _measure_all(listing.clips, root, options, reporter or SilentReporter())
+    results, problem = _measure_all(listing.clips, tree, options, reporter or SilentReporter())
     clips, rejects = [], list(listing.rejects)
     for clip, result in zip(listing.clips, results, strict=True):
         if isinstance(result, Measurement):
@@ -117,17 +123,21 @@ def scan(
 
 
 def _measure_all(
-    clips: tuple[Clip, ...], root: str, options: ScanOptions, reporter: Reporter
+    clips: tuple[Clip, ...], tree: FileTree, options: ScanOptions, reporter: Reporter
 ) -> tuple[list[Result], str]:
     """Measure all clips, in order, those in the cache without decoding."""
     version = decoder_version(options.decoder)
-    keys = [(store.join(root, clip.path), _stamp(root, clip, version)) for clip in clips]
+    keys = [(store.join(tree.root, clip.path), _stamp(tree, clip, version)) for clip in clips]
     cache = ScanCache()
-    known = cache.get(keys)
+    known = {key: found for key, found in cache.get(keys).items() if not _may_pass(found)}
     todo = [(key, clip) for key, clip in zip(keys, clips, strict=True) if key not in known]
     tasks = [todo[i : i + FILES_PER_TASK] for i in range(0, len(todo), FILES_PER_TASK)]
     arguments = [
-        ([(url, stamp, clip.path, clip.expected_s) for (url, stamp), clip in task], options.decoder)
+        (
+            [(url, stamp, clip.path, clip.expected_s) for (url, stamp), clip in task],
+            options.decoder,
+            version,
+        )
         for task in tasks
     ]
     label = f"scan {clips[0].corpus}" if clips else "scan"
@@ -146,34 +156,65 @@ def _measure_all(
     return [known[key] for key in keys], cache.problem
 
 
-def _stamp(root: str, clip: Clip, version: str) -> str:
+def _stamp(tree: FileTree, clip: Clip, version: str) -> str:
     """Return what tells that a file is still the one that was measured."""
-    url = store.join(root, clip.path)
-    return "|".join([*store.change_stamp(url), f"{clip.expected_s:g}", version])
+    return "|".join([*tree.stamp(clip.path), f"{clip.expected_s:g}", version])
 
 
 def _may_pass(result: Result) -> bool:
     """Tell whether a failure may pass without the file's size or time changing."""
-    return isinstance(result, Failure) and result.reason == UNREADABLE
+    return isinstance(result, Failure) and result.reason in MAY_PASS
 
 
 def measure_files(
-    files: list[tuple[str, str, str, float]], decoder: str
+    files: list[tuple[str, str, str, float]], decoder: str, version: str
 ) -> list[tuple[str, str, Result]]:
     """Measure a few files: one task.
 
     Args:
         files: (url, stamp, path below the root, expected duration in seconds) of each.
         decoder: see ``manifests.audio.DECODERS``.
+        version: of the decoder, where the scan was started.
 
     Returns:
         (url, stamp, measurement or failure) of each.
+
+    Raises:
+        ManifestError: this machine does not see a file that was listed, or has another decoder.
     """
+    if (here := _version_here(decoder)) != version:
+        raise ManifestError(
+            f"worker on {socket.gethostname()}: expected the decoder {version}, got {here}; "
+            "install the same versions on every machine"
+        )
     results: list[tuple[str, str, Result]] = []
     for url, stamp, path, expected_s in files:
         try:
             result: Result = measure(url, path, expected_s=expected_s, decoder=decoder)
         except AudioError as error:
+            _check_seen(error, url, stamp, path)
             result = Failure(error.reason, str(error))
         results.append((url, stamp, result))
     return results
+
+
+@functools.cache
+def _version_here(decoder: str) -> str:
+    """Return the decoder's version on this machine; ffmpeg is a program to be started for it."""
+    return decoder_version(decoder)
+
+
+def _check_seen(error: AudioError, url: str, stamp: str, path: str) -> None:
+    """Raise where a file is gone or empty that was listed: the machine's fault, not the file's.
+
+    A worker without the corpus, or a mount that drops for a moment, must not turn into rejects.
+    """
+    was_empty = stamp.startswith("0|")
+    is_empty = error.reason == "empty" and store.size_bytes(url) == 0
+    if error.reason == "missing" or (is_empty and not was_empty):
+        found = "0 bytes" if is_empty else "nothing"
+        raise ManifestError(
+            f"{path}: expected the file that was listed, {socket.gethostname()} finds {found}; "
+            "every worker needs the corpora under the same paths: mend that and run the same "
+            "command again, finished work is kept"
+        ) from error

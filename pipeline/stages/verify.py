@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from tarfile import BLOCKSIZE
+from typing import Final
 
 from manifests import store
 from manifests.errors import ManifestError
@@ -17,6 +18,8 @@ from pipeline.engine import run_tasks
 from pipeline.finish import CHECKSUMS, FILES
 from pipeline.progress import Reporter, SilentReporter
 from pipeline.sources import absolute_url
+
+NO_FILE: Final = "found a folder, a pipe or a device"
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,9 @@ def verify_set(
         ManifestError: there is no set, or its index cannot be read.
     """
     url = absolute_url(url)
+    for name in (INDEX, CHECKSUMS):
+        if _is_no_file(store.join(url, name)):
+            raise ManifestError(f"{name}: expected a file, {NO_FILE}")
     shard_set = load_set(url)
     hashes = read_checksums(url)
     shard_names = {shard.file for shard in shard_set.index.shards}
@@ -101,9 +107,19 @@ def _check_file(url: str, name: str, sha256: str) -> list[str]:
     path = store.join(url, name)
     if not store.exists(path):
         return [f"{name}: expected a file, found none"]
+    if _is_no_file(path):
+        return [f"{name}: expected a file, {NO_FILE}"]
     with store.open_read(path) as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     return [] if found == sha256 else [f"{name}: expected SHA-256 {sha256}, got {found}"]
+
+
+def _is_no_file(url: str) -> bool:
+    """Tell whether something else is in a file's place; a pipe would be waited for for ever."""
+    if not store.is_local(url):
+        return False
+    path = store.local_path(url)
+    return path.exists() and not path.is_file()
 
 
 def verify_shard(url: str, number: int, files_only: bool) -> tuple[list[str], int]:
@@ -118,16 +134,19 @@ def verify_shard(url: str, number: int, files_only: bool) -> tuple[list[str], in
         return [str(error)], 0
     info = shard_set.index.shards[number]
     problems = _check_file(url, info.file, info.sha256)
+    if _is_no_file(store.join(url, sidecar_name(number))):
+        return problems, 0  # a problem of the sidecar, which the files' check names
     try:
         entries = {entry.key: entry for entry in shard_set.sidecar(number).examples}
     except ManifestError as error:
         problems.append(str(error))
         entries = {}
-    if files_only or not store.exists(store.join(url, info.file)):
+    path = store.join(url, info.file)
+    if files_only or not store.exists(path) or _is_no_file(path):
         return problems, 0
     keys, offset = [], 0
     try:
-        with store.open_read(store.join(url, info.file)) as file:
+        with store.open_read(path) as file:
             for key, files in iter_examples(file, info.file):
                 keys.append(key)
                 problems += _check_example(shard_set, number, key, files)

@@ -161,7 +161,7 @@ def fill_cache(name: str, root: Path) -> None:
     version = decoder_version("soundfile")
     cache = ScanCache()
     cache.put(
-        (f"{root}/{clip.path}", _stamp(str(root), clip, version), measured(clip)) for clip in clips
+        (f"{root}/{clip.path}", _stamp(tree, clip, version), measured(clip)) for clip in clips
     )
     cache.close()
 

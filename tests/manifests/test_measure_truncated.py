@@ -9,8 +9,9 @@ import pytest
 import soundfile
 from tiny_sounds import frame_offsets, mp3_bytes, uneven_music, white, write
 
-from manifests.audio import AudioError
+from manifests.audio import AudioError, open_audio
 from manifests.measure import measure
+from manifests.reading import ReadOptions, read_file, read_span
 
 NAME = "folder/file.wav"
 
@@ -73,6 +74,33 @@ def test_a_wav_written_to_a_pipe_is_whole(tmp_path: Path, n_bytes: int) -> None:
     data[40:44] = n_bytes.to_bytes(4, "little")
     path.write_bytes(data)
     assert measure(str(path), NAME).source_samples == 10_000
+
+
+def piped_flac(path: Path, n_samples: int) -> bytes:
+    """FLAC as an encoder writes it to a pipe: 36 bits of STREAMINFO, its length, stay 0."""
+    data = bytearray(write(path, white(n_samples)).read_bytes())
+    data[21] &= 0xF0
+    data[22:26] = bytes(4)
+    path.write_bytes(data)
+    return bytes(data)
+
+
+def test_a_flac_written_to_a_pipe_is_whole(tmp_path: Path) -> None:
+    """libsndfile takes its length for 2**63 - 1 samples."""
+    path = tmp_path / "a.flac"
+    data = piped_flac(path, 100_000)
+    assert measure(str(path), "a.flac").source_samples == 100_000
+    with open_audio(path, "a.flac") as (header, _):
+        assert header.n_samples is None
+    options = ReadOptions()
+    assert read_file(str(path), options=options).shape == (100_000,)
+    span = read_span(str(path), "a.flac", source_rate=22_050, start=90_000, n_samples=10_000,
+                     options=options)  # fmt: skip
+    assert span.shape == (10_000,)
+    path.write_bytes(data[: len(data) // 2])
+    assert reason_and_text(path, "a.flac")[1].startswith(
+        "expected further samples, the decoder stopped after "
+    )
 
 
 @pytest.mark.parametrize(

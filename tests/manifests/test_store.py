@@ -68,6 +68,21 @@ def test_removal_of_files_and_folders(folder: str) -> None:
     store.remove(folder)  # nothing there: nothing happens
 
 
+@pytest.mark.parametrize("name", ["run[1]", "run*", "run?", "r[u]n1"])
+def test_a_name_is_no_pattern_for_others_when_it_is_removed(folder: str, name: str) -> None:
+    """``rm`` of fsspec would take ``run[1]`` for ``run1``."""
+    other = store.join(folder, "run1", "index.json")
+    ours = [store.join(folder, name, rel) for rel in ("index.json", "sub/a", "sub/deep/[b]")]
+    store.remove(store.join(folder, name))
+    for url in (other, *ours):
+        store.write_bytes(url, b"x")
+    store.remove(ours[0])
+    assert not store.exists(ours[0]) and store.exists(ours[1]) and store.exists(other)
+    store.remove(store.join(folder, name))
+    assert not any(store.exists(url) for url in (*ours, store.join(folder, name)))
+    assert store.exists(other)
+
+
 def test_the_stamp_changes_with_the_file(folder: str) -> None:
     url = store.join(folder, "x")
     store.write_bytes(url, b"abc")

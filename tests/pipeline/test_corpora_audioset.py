@@ -257,6 +257,14 @@ def test_of_several_files_the_one_with_the_times_else_the_first(tmp_path: Path) 
     assert choose_file(files, 50.0, 60.0).path == "a/-ab_defghij_0_10.wav"
 
 
+def test_sound_goes_before_the_video_that_it_was_taken_from(tmp_path: Path) -> None:
+    for name in ("-ab_defghij.mkv", "-ab_defghij.wav"):
+        (tmp_path / name).touch()
+    (files,) = files_by_id(FileTree(tmp_path), {"-ab_defghij"}).values()
+    assert [file.path for file in files] == ["-ab_defghij.mkv", "-ab_defghij.wav"]
+    assert choose_file(files, 30.0, 40.0).path == "-ab_defghij.wav"
+
+
 def test_missing_files_are_rejects_and_the_report_counts(tmp_path: Path) -> None:
     write(tmp_path)
     touch(

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from manifests import store
 from manifests.errors import ManifestError, UsageError
 from pipeline.corpora.files import FileTree, base_name, is_audio
 
@@ -65,6 +66,17 @@ def test_linked_folders_and_files_elsewhere_are_followed(tmp_path: Path) -> None
     (tmp_path / "corpus" / "gone.wav").symlink_to(tmp_path / "nowhere.wav")
     tree = FileTree(tmp_path / "corpus")
     assert dict(tree.paths) == {"2.wav": 12, "3.wav": 12, "audio/x/1.wav": 12}
+    assert tree.unlisted == ("gone.wav: dangling link",)
+
+
+def test_what_is_neither_file_nor_folder_is_reported(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.wav")
+    (tmp_path / "b.wav").symlink_to(tmp_path / "a.wav")
+    tree = FileTree(tmp_path)
+    assert not tree.paths
+    assert tree.unlisted == tuple(
+        f"{name}.wav: expected a file or a folder, got a pipe or a device" for name in "ab"
+    )
 
 
 def test_a_name_that_is_not_utf8_is_reported_not_listed(tmp_path: Path) -> None:
@@ -84,6 +96,29 @@ def test_memory_url_lists_like_a_folder(memory_root: str) -> None:
     with tree.open_binary("a/b.wav") as file:
         assert file.read() == b"12345"
     assert tree.read_text("c.csv") == "12345"
+
+
+def test_names_that_are_no_paths_are_reported_not_listed(memory_root: str) -> None:
+    """An object's key is any text; one that cannot be opened must not end the scan of the rest."""
+    content = fsspec.filesystem("memory").store
+    for name in ("a/x::y.wav", "a//double.wav", "/first.wav", "a/../up.wav", "a/[1] #%?.wav"):
+        content[f"/file-tree-test/corpus/{name}"] = content["/file-tree-test/corpus/c.csv"]
+    tree = FileTree(memory_root)
+    assert list(tree.paths) == ["a/[1] #%?.wav", "a/b.wav", "c.csv"]
+    assert tree.unlisted == tuple(
+        f"{name}: name holds '//', '..' or '::'; rename it"
+        for name in ("/first.wav", "a/../up.wav", "a//double.wav", "a/x::y.wav")
+    )
+
+
+def test_stamps_are_those_of_the_files(tmp_path: Path, memory_root: str) -> None:
+    put(tmp_path, "a/b.wav", "c.csv")
+    for root in (str(tmp_path), tmp_path.as_uri(), memory_root):
+        tree = FileTree(root)
+        for path in ("a/b.wav", "c.csv"):
+            assert tree.stamp(path) == store.change_stamp(tree.url(path)) != ("", "")
+        with pytest.raises(ManifestError, match="expected a file below"):
+            tree.stamp("none.wav")
 
 
 def test_file_url_and_plain_path_agree(tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ def write(root: Path, *rows: str, header: str = "path,split,tags,song,artist,lic
 
 def test_all_audio_below_the_root(tmp_path: Path) -> None:
     names = ["a.wav", "b/c.FLAC", "b/d.ogg", "e.opus", "f.Mp3", "g.aif", "h.aiff", "i.m4a",
-             "j.mp4", "k.webm", "l.wma"]  # fmt: skip
+             "j.mp4", "k.webm", "l.wma", "m.wave", "n.rf64", "o.w64", "p.oga", "q.mp2", "r.mpga",
+             "s.aifc", "t.aac", "u.mkv", "v.au", "w.caf"]  # fmt: skip
     touch(tmp_path, *names, "notes.txt", ".hidden.wav")
     listing = listed(tmp_path)
     assert [clip.path for clip in listing.clips] == names

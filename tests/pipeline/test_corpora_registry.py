@@ -133,6 +133,13 @@ class TestListing:
         listing = make_listing([clip("a")], [], [], licence="", trees=(tree, tree))
         assert len(listing.notes) == 2 and listing.notes[1].startswith("not listed: loop: ")
 
+    def test_what_could_not_be_listed_by_the_thousand_is_counted(self, tmp_path: Path) -> None:
+        for number in range(1_025):
+            (tmp_path / f"{number:04d}.wav").symlink_to(tmp_path / "unfetched")
+        notes = make_listing([], [], [], licence="", trees=(FileTree(tmp_path),)).notes
+        assert notes[1] == "not listed: 0000.wav: dangling link"
+        assert (len(notes), notes[-1]) == (22, "not listed: 1,005 more")
+
     def test_counts_in_the_order_of_the_splits(self) -> None:
         splits = ["any", "test", "train", "train"]
         clips = [clip(str(i), split=split) for i, split in enumerate(splits)]

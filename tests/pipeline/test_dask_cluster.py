@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -280,3 +281,30 @@ def test_a_cluster_without_workers_ends_in_a_message(
     assert str(caught.value).startswith(
         f"--scheduler {cluster.address}: expected workers, got none for 0 min; finished work is"
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_done", [0, 1])
+def test_a_scheduler_that_stops_answering_ends_in_a_message(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, n_done: int
+) -> None:
+    """Stopped, it keeps its connections: no error comes, and no answer either."""
+    cluster.start_worker()
+    cluster.wait_for_workers(1)
+    monkeypatch.setattr(dask_engine, "LOOK_EVERY_S", 0.2)
+    monkeypatch.setattr(dask_engine, "SCHEDULER_TIMEOUT_S", 2.0)
+    tasks = [(0.0,)] * n_done + [(900.0,)]
+    outcomes = run_tasks(time.sleep, tasks, engine="dask", scheduler=cluster.address)
+    assert [next(outcomes) for _ in range(n_done)] == [None] * n_done
+    stopping = threading.Timer(
+        0.0 if n_done else 5.0, cluster.scheduler.send_signal, [signal.SIGSTOP]
+    )
+    stopping.start()
+    began = time.monotonic()
+    with pytest.raises(ManifestError) as caught:
+        next(outcomes)
+    stopping.join()
+    assert str(caught.value).startswith(
+        f"{cluster.address}: expected an answer of the dask scheduler, got none 3 times for 2 s; "
+    )
+    assert time.monotonic() - began < 60.0

@@ -13,7 +13,12 @@ from prep_runner import run_prep
 from tiny_corpora import Corpora, MakePlan, Roots, set_hashes
 
 from manifests import store
+from manifests.errors import ManifestError
+from pipeline.config import RunOptions
+from pipeline.corpora.files import FileTree
 from pipeline.stages.build import build_set
+from pipeline.stages.scan import scan
+from pipeline.stages.verify import verify_set
 
 pytest.importorskip("s3fs")
 moto_server = pytest.importorskip("moto.server")
@@ -80,15 +85,77 @@ def test_a_scan_lists_and_does_not_ask_for_each_file(
 
     assert run_prep("scan", "--corpus", "folder", "--root", sources[0], "--jobs", 1).status == 0
     asked: list[str] = []
-    original = S3FileSystem._call_s3
+    looked_up: list[str] = []
+    call, search = S3FileSystem._call_s3, S3FileSystem._ls_from_cache
 
     async def counting(self: Any, method: str, *arguments: Any, **options: Any) -> Any:
         asked.append(method)
-        return await original(self, method, *arguments, **options)
+        return await call(self, method, *arguments, **options)
+
+    def searching(self: Any, path: str) -> Any:
+        looked_up.append(path)
+        return search(self, path)
 
     monkeypatch.setattr(S3FileSystem, "_call_s3", counting)
+    monkeypatch.setattr(S3FileSystem, "_ls_from_cache", searching)
     assert run_prep("scan", "--corpus", "folder", "--root", sources[0], "--jobs", 1).status == 0
     assert asked and asked.count("head_object") <= 3 and len(asked) < 16
+    assert not [path for path in looked_up if path.endswith(".wav")], "s3fs searches its listing"
+
+
+def test_a_listing_has_the_stamps_that_looking_up_would_give(sources: tuple[str, str]) -> None:
+    """So what was measured by an older version is still known."""
+    tree = FileTree(sources[0])
+    stamps = {path: tree.stamp(path) for path in tree.paths}
+    assert stamps and stamps == {path: store.change_stamp(tree.url(path)) for path in stamps}
+    store.filesystem(sources[0])[0].invalidate_cache()
+    asked = {path: store.change_stamp(tree.url(path)) for path in stamps}  # each in a request
+    assert stamps == asked
+
+
+def test_odd_keys_and_folder_markers_of_a_bucket(
+    sources: tuple[str, str], corpora: Corpora
+) -> None:
+    import boto3
+
+    sound = next(corpora.noise.glob("*.wav")).read_bytes()
+    client = boto3.client("s3")
+    for key in ("a.wav", "x::y.wav", "sub//double.wav", "b [1]#?%.wav"):
+        client.put_object(Bucket="data", Key=f"odd/{key}", Body=sound)
+    client.put_object(Bucket="data", Key="odd/empty/", Body=b"")
+    found = scan("folder", "s3://data/odd")
+    assert [clip.path for clip in found.clips] == ["a.wav", "b [1]#?%.wav"]
+    assert [note for note in found.notes if note.startswith("not listed")] == [
+        "not listed: sub//double.wav: name holds '//', '..' or '::'; rename it",
+        "not listed: x::y.wav: name holds '//', '..' or '::'; rename it",
+    ]
+
+
+def test_a_set_whose_name_reads_like_a_pattern_leaves_its_neighbour_whole(
+    s3: list[Any], make_plan: MakePlan, roots: Roots
+) -> None:
+    plan = make_plan(noises=1, limit=2, examples_per_shard=1, snrs_db=(0.0,))
+    build_set(plan, "s3://data/runs/run1", roots)
+    build_set(plan, "s3://data/runs/run[1]", roots)
+    other = make_plan(noises=1, limit=2, examples_per_shard=1, snrs_db=(-5.0,))
+    build_set(other, "s3://data/runs/run[1]", roots, run=RunOptions(overwrite=True))
+    assert verify_set("s3://data/runs/run1").problems == ()
+    assert verify_set("s3://data/runs/run[1]").problems == ()
+
+
+def test_a_bucket_that_is_misspelt_is_not_made(
+    s3: list[Any], make_plan: MakePlan, roots: Roots
+) -> None:
+    import boto3
+
+    plan = make_plan(noises=1, limit=2, examples_per_shard=1, snrs_db=(0.0,))
+    with pytest.raises(ManifestError) as caught:
+        build_set(plan, "s3://dtaa/set", roots)
+    assert str(caught.value) == (
+        "s3://dtaa/set/.plan/plan.json: cannot be written: expected the bucket dtaa, found none; "
+        "check its name or make it first"
+    )
+    assert [b["Name"] for b in boto3.client("s3").list_buckets()["Buckets"]] == ["data"]
 
 
 def test_a_server_that_is_away_for_a_moment(

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from tiny_corpora import Corpora, chord, generator, write_audio
 
 from manifests.audio import AudioError
@@ -119,6 +120,18 @@ def test_a_file_that_cannot_be_read_now_is_tried_again(
     assert reject.detail == "noise2.wav: cannot be read: Permission denied"
     decoded.clear()
     assert scan("folder", str(own)).rejects == () and decoded == ["noise2.wav"]
+
+
+def test_formats_beside_wav_are_read_or_named(own: Path, decoded: list[str]) -> None:
+    sound = chord(generator("x"), 3.0, 22_050)
+    for name, kind in (("a.au", "AU"), ("b.caf", "CAF"), ("c.w64", "W64"), ("d.rf64", "RF64")):
+        soundfile.write(own / name, sound, 22_050, format=kind)
+    (own / "e.mkv").write_bytes(b"\x1aE\xdf\xa3" * 99)
+    found = scan("folder", str(own))
+    assert {"a", "b", "c", "d"} <= {clip.clip_id for clip in found.clips}
+    (reject,) = found.rejects
+    assert (reject.path, reject.reason) == ("e.mkv", "undecodable")
+    assert "'ffmpeg -i e.mkv e.flac' or use --decoder ffmpeg" in reject.detail
 
 
 def test_without_audio_nothing_is_decoded(own: Path, decoded: list[str]) -> None:

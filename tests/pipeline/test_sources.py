@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,17 @@ def test_files_are_named_by_their_content(tmp_path: Path) -> None:
         "audioset_drop_label": ["a", "b"],
         "folder_csv": None,
     }
+
+
+def test_what_can_be_read_once_alone_is_refused(tmp_path: Path) -> None:
+    """``--tags <(echo rock)``: hashed first, it would be empty where the tags are read."""
+    os.mkfifo(tmp_path / "tags")
+    for path, kind in ((tmp_path / "tags", "a pipe"), (Path("/dev/null"), "a device")):
+        with pytest.raises(UsageError) as caught:
+            named_by_content(str(path))
+        assert str(caught.value) == (
+            f"{path}: expected a file, got {kind}; write it to a file first"
+        )
 
 
 def test_defaults_of_a_corpus() -> None:

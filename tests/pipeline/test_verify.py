@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -192,6 +193,33 @@ def test_a_shard_of_the_other_half_is_found(copy: Path) -> None:
 def test_a_removed_file_is_named(copy: Path, name: str) -> None:
     (copy / name).unlink()
     assert f"{name}: expected a file, found none" in problems(copy)
+
+
+PIPES = ("README.md", "tags.json", SHARD, SHARD.replace(".tar", ".json"))
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", PIPES)
+def test_a_pipe_in_a_files_place_is_named_not_waited_for(copy: Path, name: str) -> None:
+    (copy / name).unlink()
+    os.mkfifo(copy / name)
+    assert f"{name}: expected a file, found a folder, a pipe or a device" in problems(copy)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", ["index.json", "manifest-sha256.txt"])
+def test_a_pipe_for_the_index_or_the_checksums(copy: Path, name: str) -> None:
+    (copy / name).unlink()
+    os.mkfifo(copy / name)
+    with pytest.raises(ManifestError, match=rf"^{name}: expected a file, found a folder, a pipe"):
+        verify_set(str(copy))
+
+
+def test_a_link_to_a_file_is_that_file(copy: Path, tmp_path: Path) -> None:
+    """Caches of downloads hold links."""
+    (copy / SHARD).rename(tmp_path / "elsewhere")
+    (copy / SHARD).symlink_to(tmp_path / "elsewhere")
+    assert problems(copy) == []
 
 
 @pytest.mark.parametrize("name", ["index.json", "manifest-sha256.txt"])
