@@ -147,10 +147,17 @@ def group_runs(labels: Sequence[RunLabel]) -> dict[str, tuple[RunLabel, ...]]:
 
 
 def _stem(group: Sequence[RunLabel]) -> str:
-    """Return what the names of runs share before their seeds (``dat-s0``), else the method."""
-    stems = {label.name.removesuffix(f"-s{label.seed}") for label in group}
-    alone = len(stems) == 1 and stems.isdisjoint(label.name for label in group)
-    return replace(group[0], name=stems.pop() if alone else group[0].method).shown
+    """Return what the names of runs share before their seeds (``dat-s0``), else the method.
+
+    What follows a slash is an earlier tagger of the run (``student-s0/round-1``), and stays.
+    """
+    parts = [label.name.partition("/") for label in group]
+    stems = {
+        run.removesuffix(f"-s{label.seed}") for (run, *_), label in zip(parts, group, strict=True)
+    }
+    alone = len(stems) == 1 and stems.isdisjoint(run for run, *_ in parts)
+    stem = stems.pop() if alone else group[0].method
+    return replace(group[0], name=stem + "".join(parts[0][1:])).shown
 
 
 def _told_apart(scored: Sequence[Scored]) -> list[Scored]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import replace
@@ -303,6 +304,21 @@ def test_the_report_writes_tables_and_every_plot(
     svg = (tmp_path / "out" / "training-my_run.svg").read_text()
     assert "Stage domain" in svg
     assert "Stage dat" in svg
+
+
+def test_the_curves_of_a_run_show_all_its_stages_in_order(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    write_scores(str(run / "evaluation"))
+    stages = {"teacher": "baseline", **{f"round-{n}": f"round-{n}" for n in (10, 2, 1)}}
+    for folder, stage in {**stages, "round-off": "none", ".": "noisy-student"}.items():
+        (run / folder).mkdir(exist_ok=True)
+        with MetricsLog(RunFolder(run / folder), stage) as log:
+            log.write(10, {"train/loss": 0.5})
+    write_report([str(run)], str(tmp_path / "out"))
+    svg = (tmp_path / "out" / "training-run.svg").read_text()
+    assert re.findall(r"Stage ([\w-]+)<", svg) == [
+        "baseline", "round-1", "round-2", "round-10", "noisy-student",
+    ]  # fmt: skip
 
 
 def test_a_report_on_real_recordings_has_no_plot_of_snrs(tmp_path: Path) -> None:

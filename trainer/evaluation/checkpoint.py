@@ -15,10 +15,11 @@ from trainer.config import Aggregation
 from trainer.evaluation.domain_probe import Probe
 from trainer.evaluation.evaluate import EVALUATION_FOLDER, EvaluationSet, evaluate_run
 from trainer.evaluation.figures import Evaluation, MetricDefinition
-from trainer.evaluation.run_label import run_folder, run_label
+from trainer.evaluation.run_label import run_label
 from trainer.evaluation.set_clips import evaluation_set
 from trainer.perturb.perturbation import Perturbation
 from trainer.tagger import Tagger, load_tagger, random_tagger
+from trainer.weights import run_folder
 
 
 @dataclass(frozen=True)
