@@ -306,6 +306,23 @@ def test_the_report_writes_tables_and_every_plot(
     assert "Stage dat" in svg
 
 
+def test_a_noisy_set_without_tags_is_in_the_table_and_on_no_plot_of_scores(tmp_path: Path) -> None:
+    """As ``extra-target`` is: its clips have an agreement under noise, and no tag to score."""
+    run, clips = tmp_path / "run", scores_of()
+    bare = replace(clips, labels=np.zeros_like(clips.labels))
+    write_scores(str(run / "evaluation"), bare, label=replace(LABEL, name="extra"))
+    write_scores(str(run / "evaluation"), clips)
+    comparison, written = write_report([str(run)], str(tmp_path / "out"))
+    assert [note.set for note in comparison.sets] == ["extra", "test-musan"]
+    assert [a.get_title() for a in plot_scores(comparison).axes[:1]] == ["test-musan"]
+    table = (tmp_path / "out" / "table.md").read_text()
+    assert "extra: agreement of noisy clips with their clean versions" in table
+    names = {Path(url).name for url in written}
+    assert names >= {"scores.png", "map-extra.png", "map-test_musan.png"}
+    alone = write_scores(str(tmp_path / "alone"), bare)
+    assert not any("scores" in url for url in write_report([alone], str(tmp_path / "b"))[1])
+
+
 def test_the_curves_of_a_run_show_all_its_stages_in_order(tmp_path: Path) -> None:
     run = tmp_path / "run"
     write_scores(str(run / "evaluation"))
