@@ -12,7 +12,7 @@ from typing import Final
 
 from manifests.errors import ManifestError, UsageError
 from trainer.compare_cells import Entry, cells_of, merge_cells
-from trainer.compare_notes import perturbation_notes
+from trainer.compare_notes import band_notes, perturbation_notes
 from trainer.cost import RowCost
 from trainer.evaluation.figures import MEAN, RunLabel
 from trainer.evaluation.paired import PairedDifference, compare_draws, draw_runs
@@ -97,23 +97,20 @@ def compare_runs(scored: Sequence[Scored], *, paired: bool = True) -> Comparison
     entries, single, differences = list[Entry](), list[Entry](), list[RowDifference]()
     notes = list[str]()
     for name, items in by_set.items():
-        for row, labels in groups.items():
-            own = [item.file for item in items if item.file.run in labels]
-            if own and len(own) < len(labels):
+        files = {
+            row: [item.file for item in items if item.file.run in labels]
+            for row, labels in groups.items()
+        }
+        for row, own in files.items():
+            if own and len(own) < len(groups[row]):
                 raise ManifestError(
-                    f"{row}: expected all {len(labels)} seeds on {name}, got {len(own)}; evaluate "
-                    "the others on it too, or leave them out"
+                    f"{row}: expected all {len(groups[row])} seeds on {name}, got {len(own)}; "
+                    "evaluate the others on it too, or leave them out"
                 )
             cells = [list(cells_of(name, file.run.shown, file)) for file in own]
             entries += merge_cells(row, cells)
             single += [cell for one in cells if len(own) > 1 for cell in one]
-        notes += perturbation_notes(
-            name,
-            {
-                row: [item.file for item in items if item.file.run in labels]
-                for row, labels in groups.items()
-            },
-        )
+        notes += [*band_notes(name, files), *perturbation_notes(name, files)]
         if paired:
             differences += _differences(name, items, groups)
     return Comparison(

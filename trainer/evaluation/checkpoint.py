@@ -141,6 +141,7 @@ def _open_sets(
             chunk_samples=tagger.encoder.chunk_samples,
             n_workers=n_workers,
             perturbations=perturbations,
+            band_hz=tagger.band_hz,
         )
         for request in requests
     ]
