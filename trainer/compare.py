@@ -12,7 +12,7 @@ from typing import Final
 
 from manifests.errors import ManifestError, UsageError
 from trainer.compare_cells import Entry, cells_of, merge_cells
-from trainer.compare_notes import perturbation_notes
+from trainer.compare_notes import band_notes, perturbation_notes
 from trainer.cost import RowCost
 from trainer.evaluation.figures import MEAN, RunLabel
 from trainer.evaluation.paired import PairedDifference, compare_draws, draw_runs
@@ -97,23 +97,20 @@ def compare_runs(scored: Sequence[Scored], *, paired: bool = True) -> Comparison
     entries, single, differences = list[Entry](), list[Entry](), list[RowDifference]()
     notes = list[str]()
     for name, items in by_set.items():
-        for row, labels in groups.items():
-            own = [item.file for item in items if item.file.run in labels]
-            if own and len(own) < len(labels):
+        files = {
+            row: [item.file for item in items if item.file.run in labels]
+            for row, labels in groups.items()
+        }
+        for row, own in files.items():
+            if own and len(own) < len(groups[row]):
                 raise ManifestError(
-                    f"{row}: expected all {len(labels)} seeds on {name}, got {len(own)}; evaluate "
-                    "the others on it too, or leave them out"
+                    f"{row}: expected all {len(groups[row])} seeds on {name}, got {len(own)}; "
+                    "evaluate the others on it too, or leave them out"
                 )
             cells = [list(cells_of(name, file.run.shown, file)) for file in own]
             entries += merge_cells(row, cells)
             single += [cell for one in cells if len(own) > 1 for cell in one]
-        notes += perturbation_notes(
-            name,
-            {
-                row: [item.file for item in items if item.file.run in labels]
-                for row, labels in groups.items()
-            },
-        )
+        notes += [*band_notes(name, files), *perturbation_notes(name, files)]
         if paired:
             differences += _differences(name, items, groups)
     return Comparison(
@@ -147,10 +144,17 @@ def group_runs(labels: Sequence[RunLabel]) -> dict[str, tuple[RunLabel, ...]]:
 
 
 def _stem(group: Sequence[RunLabel]) -> str:
-    """Return what the names of runs share before their seeds (``dat-s0``), else the method."""
-    stems = {label.name.removesuffix(f"-s{label.seed}") for label in group}
-    alone = len(stems) == 1 and stems.isdisjoint(label.name for label in group)
-    return replace(group[0], name=stems.pop() if alone else group[0].method).shown
+    """Return what the names of runs share before their seeds (``dat-s0``), else the method.
+
+    What follows a slash is an earlier tagger of the run (``student-s0/round-1``), and stays.
+    """
+    parts = [label.name.partition("/") for label in group]
+    stems = {
+        run.removesuffix(f"-s{label.seed}") for (run, *_), label in zip(parts, group, strict=True)
+    }
+    alone = len(stems) == 1 and stems.isdisjoint(run for run, *_ in parts)
+    stem = stems.pop() if alone else group[0].method
+    return replace(group[0], name=stem + "".join(parts[0][1:])).shown
 
 
 def _told_apart(scored: Sequence[Scored]) -> list[Scored]:

@@ -1,10 +1,10 @@
-"""What a table must say beside its figures where runs were perturbed unlike."""
+"""What a table must say beside its figures where runs were heard or perturbed unlike."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from trainer.evaluation.figures import SnrFigures
+from trainer.evaluation.figures import SnrFigures, split_limit
 from trainer.evaluation.score_file import ScoreFile
 
 
@@ -37,6 +37,29 @@ def perturbation_notes(set_name: str, rows: Mapping[str, Sequence[ScoreFile]]) -
                 f"{set_name}: {name} is {snr.mean_db:.1f} dB SNR on average, clips have "
                 f"{snr.lowest_db:.1f} to {snr.highest_db:.1f} dB"
             )
+
+
+def band_notes(set_name: str, rows: Mapping[str, Sequence[ScoreFile]]) -> Iterator[str]:
+    """Yield a line per row that heard less of a set than its band; one for all that heard alike.
+
+    Args:
+        set_name: name of the set in the table.
+        rows: score files on it of each row's runs; a row may have none.
+    """
+    limits = {
+        row: [split_limit(file.metric.clip_score)[1] for file in own] for row, own in rows.items()
+    }
+    found = {limit for own in limits.values() for limit in own}
+    if len(found) == 1:
+        yield from (
+            f"{set_name}: heard up to {hz} Hz, the band of the training sets" for hz in found if hz
+        )
+        return
+    for row, own in limits.items():
+        for hz in dict.fromkeys(filter(None, own)):
+            said = f"{set_name}: {row}: heard up to {hz} Hz, the band of its training set"
+            rest = f", in {own.count(hz)} of {len(own)} seeds; evaluate the others again"
+            yield said if own.count(hz) == len(own) else said + rest
 
 
 def _perturbations(file: ScoreFile) -> list[str]:

@@ -24,11 +24,13 @@ from trainer.plot_training import has_curves, plot_training
 from trainer.plots import plot_scores, save_plot
 from trainer.runs.folder import METRICS
 from trainer.runs.metrics_log import read_records
+from trainer.tagger import run_name
 from trainer.weights import holds_checkpoint
 
-EARLIER: Final = ("encoder", "domain", "baseline")
+EARLIER: Final = ("encoder", "domain", "baseline", "teacher")
+ROUND: Final = "round-"
 LATER: Final = ("pooling",)
-"""Folders of a run's other stages, in order (``trainer.experiment``)."""
+"""Folders of a run's other stages, in order (``trainer.experiment``); rounds are numbered."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -99,7 +101,7 @@ def _in_run(url: str) -> bool:
 def _training_plots(urls: Sequence[str], out: str) -> list[str]:
     written: dict[str, list[str]] = {}
     for url in urls:
-        records, name = [] if url.endswith(SUFFIX) else _records(Path(url)), Path(url).name
+        records, name = [] if url.endswith(SUFFIX) else _records(Path(url)), run_name(Path(url))
         if has_curves(records):
             file = f"training-{slug(name)}"
             file = f"{file}-{len(written)}" if file in written else file
@@ -109,7 +111,10 @@ def _training_plots(urls: Sequence[str], out: str) -> list[str]:
 
 def _records(run: Path) -> list[dict[str, Any]]:
     """Return what a run's stages measured: each stage keeps a folder of its own below the run."""
-    folders = [*(run / stage for stage in EARLIER), run, *(run / stage for stage in LATER)]
+    rounds = [folder for folder in run.glob(f"{ROUND}*") if folder.name[len(ROUND) :].isdecimal()]
+    rounds.sort(key=lambda folder: int(folder.name[len(ROUND) :]))
+    earlier, later = ([run / stage for stage in stages] for stages in (EARLIER, LATER))
+    folders = [*earlier, *rounds, run, *later]
     paths = [folder / METRICS for folder in folders]
     return [record for path in paths if path.is_file() for record in read_records(path)]
 

@@ -109,7 +109,7 @@ def _train_comparison(
     """Train the tagger of a method without an adversary, and what it needs before."""
     if config.method == "adabn":
         baseline = _stage(run, "baseline", compute)
-        train_comparison(config, roles, encoder, baseline, compute)
+        train_comparison(replace(config, method="baseline"), roles, encoder, baseline, compute)
         train_adabn(config, roles, baseline.path, run, compute)
     elif config.method == "noisy-student":
         _train_students(config, roles, encoder, teacher, run, compute)

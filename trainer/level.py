@@ -94,6 +94,17 @@ def band_limit(audio: torch.Tensor, cutoff_hz: float, sample_rate: int) -> torch
     return filtered[..., half : half + n_samples]
 
 
+def narrower_hz(limit_hz: float | None, band_hz: float | None) -> float | None:
+    """Return a limit where it takes something away from a band, None where it does not.
+
+    Args:
+        limit_hz: upper edge wanted, Hz; None wants no limit.
+        band_hz: upper edge of the audio, Hz; None where its band is full.
+    """
+    cuts = limit_hz is not None and (band_hz is None or limit_hz < band_hz)
+    return limit_hz if cuts else None
+
+
 @functools.lru_cache(maxsize=8)
 def _band_taps(cutoff_hz: float, sample_rate: int) -> torch.Tensor:
     n_taps, beta = scipy.signal.kaiserord(STOP_DB, TRANSITION_HZ / (sample_rate / 2))

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from manifests import store
-from manifests.errors import UsageError
+from manifests.errors import ManifestError, UsageError
+from manifests.reading import TRANSITION_HZ
+from manifests.rows import SAMPLE_RATE
 from manifests.shardset import INDEX, ROLES, ShardSet, load_set, load_suite
 
 UNLABELLED: Final = "unlabelled"
@@ -40,6 +42,23 @@ class Roles:
                 f"{', '.join(sorted(self.urls)) or 'none'}; name one with --set {role}=SET"
             )
         return load_set(self.urls[role])
+
+    def band_hz(self) -> float | None:
+        """Return the upper edge of the training set's band, Hz; None where it is full.
+
+        Raises:
+            UsageError: no set has the role ``train``.
+            ManifestError: the set is not readable, or its index names no band that a set can have.
+        """
+        index = self.open("train").index
+        found = index.config.get("band_hz")
+        legal = isinstance(found, int | float) and TRANSITION_HZ < found <= SAMPLE_RATE / 2
+        if found is not None and not legal:
+            raise ManifestError(
+                f"{index.name}: expected a band_hz of {TRANSITION_HZ:g} to {SAMPLE_RATE / 2:g} Hz "
+                f"or none in {INDEX}, got {found!r:.40}; build the set again"
+            )
+        return found
 
     def pretrain(self, role: str) -> str:
         """Return the role for stage 1: ``pretrain-ROLE``, or ``ROLE`` where there is none."""

@@ -128,7 +128,11 @@ def _fixed(classifier: nn.Module, h: torch.Tensor) -> torch.Tensor:
 
 
 def dat_parts(roles: Roles, config: TrainConfig) -> dict[str, list[Part]]:
-    """Return what each half may read: DESIGN section 6, row dat (a), and (b) with extra targets."""
+    """Return what each half may read: DESIGN section 6, row dat (a), and (b) with extra targets.
+
+    Extra targets are limited to the band of the training set: noise or music above it would tell
+    the domains apart, and is taken from whatever the tagger hears later.
+    """
     train = roles.open("train")
     source: Reading = LABELLED_PAIR if config.tagger.hears_pairs else LABELLED_CLEAN
     noisy = heard_as(UNLABELLED_NOISY, config.snr, train.index.snrs_db)
@@ -137,7 +141,8 @@ def dat_parts(roles: Roles, config: TrainConfig) -> dict[str, list[Part]]:
         extra = roles.open("extra-target")
         rungs = extra.index.snrs_db
         noisy = heard_as(UNLABELLED_NOISY, config.snr, rungs)
-        target.append(make_part(extra, noisy if rungs else UNLABELLED_RECORDING))
+        reading = noisy if rungs else UNLABELLED_RECORDING
+        target.append(make_part(extra, reading, band_hz=roles.band_hz()))
     return {SOURCE: [make_part(train, source, domain=SOURCE)], TARGET: target}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from manifests.errors import UsageError
-from manifests.rows import SOURCE, TARGET
+from manifests.rows import SAMPLE_RATE, SOURCE, TARGET
 from trainer.augment import STRONG, AugmentationChain
 from trainer.compute import Compute, prepared
 from trainer.config import ModelConfig, StudentConfig, TeacherConfig, TrainConfig
@@ -23,6 +23,7 @@ from trainer.data.reading import (
     UNLABELLED_PAIR,
     UNLABELLED_RECORDING,
 )
+from trainer.level import band_limit, narrower_hz
 from trainer.loaders import check_lengths, open_loader
 from trainer.models.registry import chunk_samples
 from trainer.roles import UNLABELLED, Roles
@@ -74,8 +75,9 @@ def student_parts(roles: Roles, config: TrainConfig) -> dict[str, Part]:
     reading = unlabelled_reading(config, index.snrs_db, index.name)
     if not given:
         return {SOURCE: labelled, TARGET: make_part(unlabelled, reading, domain=TARGET)}
-    name = f"{index.name}/unlabelled"
-    return {SOURCE: labelled, TARGET: make_part(unlabelled, reading, name=name)}
+    # of a wider set teacher and student hear the band of the labelled examples
+    name, band_hz = f"{index.name}/unlabelled", roles.band_hz()
+    return {SOURCE: labelled, TARGET: make_part(unlabelled, reading, name=name, band_hz=band_hz)}
 
 
 def labelled_reading(student: StudentConfig) -> Reading:
@@ -206,12 +208,17 @@ class Answers:
     ) -> None:
         self._teacher, self._predictions, self._part = teacher, predictions, part
         self._refs = {ref.key: ref for ref in part.refs}
+        # a teacher may have learned in a narrower band than its student does
+        self._limit_hz = narrower_hz(teacher.tagger.band_hz, part.heard_hz)
         self._loader, self._config, self._device = loader, config, device
 
     def __call__(self, batch: Batch) -> torch.Tensor:
         """Return (B, n_tags), on the device."""
         if self._predictions is None:
-            return self._teacher(batch.views[0].audio.to(self._device))
+            audio = batch.views[0].audio.to(self._device)
+            if self._limit_hz is not None:
+                audio = band_limit(audio, self._limit_hz, SAMPLE_RATE)
+            return self._teacher(audio)
         length = self._loader.config.crop_samples
         found = self._predictions.of_crops(batch.keys, self._starts(batch), length)
         return found.to(self._device)

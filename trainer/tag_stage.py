@@ -18,7 +18,7 @@ def tagger_card(config: TrainConfig, roles: Roles, tags: tuple[str, ...]) -> dic
         **encoder_card(config),
         "method": config.method,
         "tags": list(tags),
-        "band_hz": index.config.get("band_hz"),
+        "band_hz": roles.band_hz(),
         "trained_on": {"set": index.name, "plan_sha256": index.plan_sha256},
     }
 

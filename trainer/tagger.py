@@ -23,7 +23,7 @@ from trainer.models.heads import LabelPredictor
 from trainer.models.pooling import AttentionPooling
 from trainer.models.registry import BACKBONES, chunk_samples, new_encoder
 from trainer.runs.restore import load_weights
-from trainer.weights import find_checkpoint, weights_sha256
+from trainer.weights import find_checkpoint, run_folder, weights_sha256, whole_run
 
 MAX_WIDTH: Final = 16.0
 MAX_TAGS: Final = 100_000
@@ -104,7 +104,7 @@ def load_tagger(path: Path, aggregate: Aggregation = "mean") -> Tagger:
     load_weights(checkpoint, "predictor", predictor)
     pooling = load_attention(checkpoint, encoder.n_features, len(tags), path) if attends else None
     return Tagger(
-        name=_run_name(path),
+        name=run_name(path),
         encoder=encoder.eval(),
         predictor=predictor.eval(),
         tags=tags,
@@ -146,10 +146,13 @@ def _said(card: dict[str, Any], where: str) -> tuple[ModelConfig, tuple[str, ...
     return model, tags
 
 
-def _run_name(path: Path) -> str:
-    resolved = path.resolve()
-    folder = resolved.parents[1] if resolved.parent.name == "checkpoints" else resolved
-    return folder.parent.name if folder.name == POOLING else folder.name
+def run_name(path: Path) -> str:
+    """Return the name of a run; that of an earlier tagger in it says both: ``RUN/round-1``."""
+    folder = run_folder(path)
+    if folder.name == POOLING:
+        return folder.parent.name
+    run = whole_run(folder)
+    return folder.name if run == folder else f"{run.name}/{folder.name}"
 
 
 def random_tagger(like: Tagger, seed: int = 0) -> Tagger:

@@ -24,6 +24,7 @@ from trainer.audio_files import CHUNKS_AT_ONCE
 from trainer.compute import Compute
 from trainer.data import Part, iter_clips
 from trainer.data.index import ExampleRef, restrict
+from trainer.level import narrower_hz
 from trainer.runs.progress import show_progress
 from trainer.teacher import Teacher
 
@@ -83,13 +84,14 @@ def cached_predictions(teacher: Teacher, part: Part, folder: Path, compute: Comp
             changed.
     """
     refs = restrict(part.refs, (CLEAN if part.snrs_db else AUDIO,))
-    identity = _identity(teacher, refs)
+    band_hz = narrower_hz(teacher.tagger.band_hz, part.band_hz) or part.band_hz
+    identity = _identity(teacher, refs, band_hz)
     path = folder / f"teacher-{identity[:12]}.safetensors"
     # one answer for all ranks: the first may write while another one looks
     if compute.world.gather_counts(int(path.is_file()))[0]:
         rows = _read(path, identity)
     else:
-        rows = compute.world.gather_rows(_predict(teacher, refs, compute))
+        rows = compute.world.gather_rows(_predict(teacher, refs, band_hz, compute))
         if compute.world.is_main:
             metadata = {"identity": identity, "sha256": _digest(rows)}
             store.write_bytes(str(path), save({"probabilities": rows}, metadata))
@@ -102,7 +104,9 @@ def cached_predictions(teacher: Teacher, part: Part, folder: Path, compute: Comp
     return Predictions(rows, places, teacher.chunk_samples)
 
 
-def _predict(teacher: Teacher, refs: Sequence[ExampleRef], compute: Compute) -> torch.Tensor:
+def _predict(
+    teacher: Teacher, refs: Sequence[ExampleRef], band_hz: float | None, compute: Compute
+) -> torch.Tensor:
     """Return the rows of this rank's share of the clips."""
     world, rows = compute.world, [torch.empty(0, len(teacher.tags))]
     clips = iter_clips(
@@ -111,6 +115,7 @@ def _predict(teacher: Teacher, refs: Sequence[ExampleRef], compute: Compute) -> 
         rank=world.rank,
         world_size=world.size,
         n_workers=compute.system.workers,
+        band_hz=band_hz,
     )
     n_clips = len(refs) * (world.rank + 1) // world.size - len(refs) * world.rank // world.size
     with show_progress("teacher", n_clips, quiet=not world.is_main) as show:
@@ -122,13 +127,15 @@ def _predict(teacher: Teacher, refs: Sequence[ExampleRef], compute: Compute) -> 
     return torch.cat(rows)
 
 
-def _identity(teacher: Teacher, refs: Sequence[ExampleRef]) -> str:
+def _identity(teacher: Teacher, refs: Sequence[ExampleRef], band_hz: float | None) -> str:
     """Return the hash of all that decides the predictions, places on disk excepted."""
     digest = hashlib.sha256()
     for ref in refs:
-        digest.update(f"{ref.key} {ref.members[0].pcm_sha256}\n".encode())
-    said = [teacher.tagger.sha256, asdict(teacher.tagger.model), teacher.tags, digest.hexdigest()]
-    return sha256_text(canonical_json(said))
+        limit_hz = narrower_hz(band_hz, ref.band_hz)
+        said = "" if limit_hz is None else f" below {limit_hz:g} Hz"
+        digest.update(f"{ref.key} {ref.members[0].pcm_sha256}{said}\n".encode())
+    whole = [teacher.tagger.sha256, asdict(teacher.tagger.model), teacher.tags, digest.hexdigest()]
+    return sha256_text(canonical_json(whole))
 
 
 def _digest(rows: torch.Tensor) -> str:

@@ -13,7 +13,7 @@ from manifests.errors import UsageError
 from manifests.records import parse_json
 from trainer.config import ModelConfig
 from trainer.runs.checkpoint import STATE, WEIGHTS, Checkpoint, load_checkpoint
-from trainer.runs.folder import differences
+from trainer.runs.folder import CONFIG, differences
 
 _PLACES = ("", "checkpoints/best", "checkpoints/last")
 STAGES: Final = {"encoder": "stage 1", "domain": "stage 2"}
@@ -100,6 +100,21 @@ def unfinished_step(last: Path) -> int | None:
     if not isinstance(progress, Mapping) or progress.get("done", True):
         return None
     return int(progress.get("step", 0))
+
+
+def run_folder(path: Path) -> Path:
+    """Return the run's folder of a path that is one, or a checkpoint's folder in it."""
+    resolved = path.resolve()
+    return resolved.parents[1] if resolved.parent.name == "checkpoints" else resolved
+
+
+def whole_run(folder: Path) -> Path:
+    """Return the run that the folder of an earlier tagger (``RUN/round-1``) is part of.
+
+    Such a folder has no configuration of its own; one that has is the run itself.
+    """
+    part = not (folder / CONFIG).is_file() and (folder.parent / CONFIG).is_file()
+    return folder.parent if part else folder
 
 
 def weights_sha256(checkpoint: Checkpoint) -> str:

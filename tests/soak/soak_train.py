@@ -271,11 +271,13 @@ ROUNDS: tuple[Callable[[Soak], None], ...] = (
 
 @contextlib.contextmanager
 def streaming(root: Path) -> Iterator[subprocess.Popen[str]]:
-    """A trainer that streams and validates for ever."""
+    """A trainer that streams and validates for ever, on sets of its own that nobody damages."""
+    shutil.copytree(root / "suite" / "valid", root / "long-valid")
     write_set(str(root / "long"), n_songs=40, excerpts=2, n_samples=SAMPLES, snrs_db=RUNGS_DB)
     trainer = start(
         (
             "robust", "--shards", root / "suite", "--set", f"train={root / 'long'}",
+            "--set", f"valid={root / 'long-valid'}",
             "--encoder", "random", *COMPARISON, "--out", root / "endless", "--epochs", 100_000,
             "--validations", 10_000, "--workers", "1",
         ),
@@ -332,7 +334,9 @@ def soak_training(root: Path, minutes: float, seed: int) -> dict[str, float]:
                 if soak.disk:
                     subprocess.run(["umount", str(soak.disk)], check=True)
                     soak.disk = None
-            expect(trainer.poll() is None, "the trainer that nobody disturbs ended")
+            if trainer.poll() is not None:
+                said = trainer.communicate()[0][-500:]
+                expect(False, f"the trainer that nobody disturbs ended: {said}")
             return f"{disturb.__name__}, {soak.n_ranks} ranks", resident_mb(trainer.pid)
 
         report = run_rounds(minutes, one_round)

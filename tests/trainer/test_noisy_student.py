@@ -87,9 +87,13 @@ def test_teacher_rounds_and_what_uses_the_run(suite: Path, dat_run: Path, tmp_pa
     assert config["unlabelled"] == "" and config["student"]["rounds"] == 2
     for name in ("tag", "pseudo", "loss", "snr_low_db"):
         assert len(values(out, f"train/{name}")) == 2 == len(values(out, "valid/auc_mean"))
-    run_well("evaluate", "--checkpoint", out, "--shards", suite / "test-musan")
-    shown = run_well("compare", out, "--out", tmp_path / "table").output
-    assert "run" in shown and "clean" in shown
+    taggers = [out, out / "teacher", out / "round-1"]
+    for one in taggers:
+        run_well("evaluate", "--checkpoint", one, "--shards", suite / "test-musan")
+    shown = run_well("compare", *taggers, "--out", tmp_path / "table").output.splitlines()
+    assert {"run", "run/teacher", "run/round-1"} <= {line.split()[0] for line in shown if line}
+    curves = (tmp_path / "table" / "training-run.svg").read_text()
+    assert all(f"Stage {name}<" in curves for name in ("baseline", "round-1", "noisy-student"))
     write_recording(tmp_path / "a.wav")
     assert "a.wav: " in run_well("tag", tmp_path / "a.wav", "--checkpoint", out).output
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import replace
@@ -303,6 +304,38 @@ def test_the_report_writes_tables_and_every_plot(
     svg = (tmp_path / "out" / "training-my_run.svg").read_text()
     assert "Stage domain" in svg
     assert "Stage dat" in svg
+
+
+def test_a_noisy_set_without_tags_is_in_the_table_and_on_no_plot_of_scores(tmp_path: Path) -> None:
+    """As ``extra-target`` is: its clips have an agreement under noise, and no tag to score."""
+    run, clips = tmp_path / "run", scores_of()
+    bare = replace(clips, labels=np.zeros_like(clips.labels))
+    write_scores(str(run / "evaluation"), bare, label=replace(LABEL, name="extra"))
+    write_scores(str(run / "evaluation"), clips)
+    comparison, written = write_report([str(run)], str(tmp_path / "out"))
+    assert [note.set for note in comparison.sets] == ["extra", "test-musan"]
+    assert [a.get_title() for a in plot_scores(comparison).axes[:1]] == ["test-musan"]
+    table = (tmp_path / "out" / "table.md").read_text()
+    assert "extra: agreement of noisy clips with their clean versions" in table
+    names = {Path(url).name for url in written}
+    assert names >= {"scores.png", "map-extra.png", "map-test_musan.png"}
+    alone = write_scores(str(tmp_path / "alone"), bare)
+    assert not any("scores" in url for url in write_report([alone], str(tmp_path / "b"))[1])
+
+
+def test_the_curves_of_a_run_show_all_its_stages_in_order(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    write_scores(str(run / "evaluation"))
+    stages = {"teacher": "baseline", **{f"round-{n}": f"round-{n}" for n in (10, 2, 1)}}
+    for folder, stage in {**stages, "round-off": "none", ".": "noisy-student"}.items():
+        (run / folder).mkdir(exist_ok=True)
+        with MetricsLog(RunFolder(run / folder), stage) as log:
+            log.write(10, {"train/loss": 0.5})
+    write_report([str(run)], str(tmp_path / "out"))
+    svg = (tmp_path / "out" / "training-run.svg").read_text()
+    assert re.findall(r"Stage ([\w-]+)<", svg) == [
+        "baseline", "round-1", "round-2", "round-10", "noisy-student",
+    ]  # fmt: skip
 
 
 def test_a_report_on_real_recordings_has_no_plot_of_snrs(tmp_path: Path) -> None:

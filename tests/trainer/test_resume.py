@@ -125,7 +125,7 @@ def test_a_kill_between_the_renames_of_a_save_loses_nothing(
 
 DEATHS = {
     "dat": (("encoder 3", "encoder"), ("domain 4", "domain"), ("dat 4", ".")),
-    "adabn": (("encoder 3", "encoder"), ("adabn 4", "baseline"), ("adabn 2", ".")),
+    "adabn": (("encoder 3", "encoder"), ("baseline 4", "baseline"), ("adabn 2", ".")),
 }
 """Stage and step in which a process dies, and the stage's folder."""
 

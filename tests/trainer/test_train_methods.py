@@ -24,6 +24,7 @@ from tiny_suite import (
     weights,
 )
 
+from trainer.plot_training import plot_training
 from trainer.runs.checkpoint import load_checkpoint
 from trainer.runs.folder import read_config
 from trainer.runs.metrics_log import read_records
@@ -84,6 +85,17 @@ def test_comparisons(finished: Path, dat_run: Path, method: str) -> None:
     assert not torch.equal(before["encoder/first.conv.weight"], after["encoder/first.conv.weight"])
     card = load_checkpoint(out / "checkpoints" / "best").progress
     assert (card["tags"], card["method"], card["band_hz"]) == (list(TAGS), method, None)
+
+
+def test_the_baseline_behind_adabn_is_called_so(finished: Path) -> None:
+    """In its checkpoints, its log and its curves, as it would be by itself."""
+    inner = finished / "adabn" / "baseline"
+    assert_run(inner, "baseline", METHODS["baseline"][0])
+    assert load_checkpoint(inner / "checkpoints" / "best").progress["method"] == "baseline"
+    assert_same_weights(inner / "checkpoints/last", finished / "baseline/checkpoints/last")
+    logs = [folder / "metrics.jsonl" for folder in (inner, finished / "adabn")]
+    canvas = plot_training([record for log in logs for record in read_records(log)], "adabn")
+    assert [a.get_title() for a in canvas.axes[:2]] == ["Stage baseline", "Stage adabn"]
 
 
 def test_all_methods_take_the_same_steps_by_the_same_rule(finished: Path, dat_run: Path) -> None:

@@ -29,6 +29,7 @@ from manifests.keys import (
     shard_name,
     sidecar_name,
 )
+from manifests.reading import limit_band
 from manifests.rows import SAMPLE_RATE, SOURCE, TARGET
 from manifests.shard import ShardEntry, ShardSidecar, ShardWriter
 from manifests.shardset import INDEX, SetIndex, ShardInfo, ShardSet, load_set
@@ -62,12 +63,15 @@ def music_and_noise(n_samples: int, number: int) -> tuple[Signal, Signal]:
 
 
 def rendered(
-    n_samples: int, number: int, snrs_db: Sequence[float]
+    n_samples: int, number: int, snrs_db: Sequence[float], band_hz: float | None = None
 ) -> tuple[dict[str, Pcm], dict[str, float], float]:
     """Members by name, mix gains by name and the common gain, as the pipeline renders them."""
     music, noise = music_and_noise(n_samples, number)
+    if band_hz is not None:
+        music, noise = limit_band(music, band_hz), limit_band(noise, band_hz)
     if not snrs_db:
-        return {AUDIO: to_pcm(music + 0.05 * noise)}, {}, 0.0
+        mix = music + 0.05 * noise
+        return {AUDIO: to_pcm(mix - mix.mean())}, {}, 0.0
     gains = {noisy_name(snr): mix_gain_db(music, noise, snr) for snr in snrs_db}
     mixes = {CLEAN: music}
     mixes |= {name: music + amplitude(gain) * noise for name, gain in gains.items()}
@@ -89,6 +93,7 @@ def write_set(
     name: str = "tiny",
     corpus: str = "tiny",
     tags: Mapping[str, Sequence[str]] | None = None,
+    band_hz: float | None = None,
 ) -> ShardSet:
     """Write a set: songs alternate between the halves, excerpts of a song share tags.
 
@@ -104,9 +109,10 @@ def write_set(
         name: name of the set.
         corpus: corpus of the music.
         tags: tags by song in place of the usual ones.
+        band_hz: upper edge of its band, Hz; None leaves it full.
     """
     built = [
-        _example(corpus, song, excerpt, n_samples, tuple(snrs_db), codec, halves, tags)
+        _example(corpus, song, excerpt, n_samples, tuple(snrs_db), codec, halves, tags, band_hz)
         for song in range(n_songs)
         for excerpt in range(excerpts)
     ]
@@ -128,7 +134,7 @@ def write_set(
         counts={"examples": float(len(built))},
         shards=tuple(infos),
         plan_sha256=HASH,
-        config={},
+        config={} if band_hz is None else {"band_hz": band_hz},
         tools={},
     )
     store.write_text(store.join(url, INDEX), pretty_json(canonical(index)))
@@ -151,10 +157,11 @@ def _example(
     codec: str,
     halves: bool,
     tags: Mapping[str, Sequence[str]] | None,
+    band_hz: float | None,
 ) -> tuple[Example, dict[str, bytes], dict[str, float]]:
     song_id, clip_id = f"song-{song:02d}", f"{song:02d}"
     number = song * 100 + excerpt
-    pcms, gains, gain_db = rendered(n_samples, number, snrs_db)
+    pcms, gains, gain_db = rendered(n_samples, number, snrs_db, band_hz)
     members = {}
     for member, pcm in pcms.items():
         noisy = member in gains
@@ -188,7 +195,7 @@ def _example(
         if snrs_db
         else (),
         gain_db=gain_db,
-        band_hz=None,
+        band_hz=band_hz,
         chunk_snr_db=(),
         members=members,
     )

@@ -8,7 +8,7 @@ Perturbations of the clean member follow the members of the set (``trainer.data.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,10 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from manifests.errors import ManifestError, UsageError
 from manifests.keys import member_names
+from manifests.reading import limit_band
 from manifests.rows import CHUNK_SAMPLES
 from manifests.shardset import ShardSet
-from manifests.signal import Pcm
+from manifests.signal import Pcm, from_pcm
 from trainer.data.crops import whole_pcm
 from trainer.data.index import ExampleRef, load_refs, restrict
 from trainer.data.lengths import check_chunks
@@ -28,6 +29,7 @@ from trainer.data.loader import LoaderConfig, serve
 from trainer.data.members import ShardReader
 from trainer.data.perturbed import perturbed
 from trainer.data.stream import Failure
+from trainer.level import narrower_hz
 from trainer.perturb.perturbation import Perturbation
 
 
@@ -95,6 +97,7 @@ def iter_clips(
     world_size: int = 1,
     n_workers: int = 0,
     perturbations: Sequence[Perturbation] = (),
+    band_hz: float | None = None,
 ) -> Iterator[EvalClip]:
     """Decode clips in order.
 
@@ -109,13 +112,15 @@ def iter_clips(
         n_workers: decoding processes; they perturb too.
         perturbations: what is done to the ``clean`` or ``audio`` member, which must be among those
             of every reference.
+        band_hz: upper edge that clips of a wider band are limited to, Hz: whole, before they are
+            cut, as ``train tag`` limits a file. None leaves them as they are.
 
     Raises:
         ManifestError: a member is missing, does not decode or holds other samples than its
             sidecar says, or cannot be perturbed; the message names shard, example and member.
     """
     start, stop = (len(refs) * number // world_size for number in (rank, rank + 1))
-    stream = ClipStream(refs[start:stop], chunk_samples, perturbations)
+    stream = ClipStream(refs[start:stop], chunk_samples, perturbations, band_hz)
     n_clips = 0
     for item in serve(stream, LoaderConfig(n_workers=min(n_workers, stop - start))):
         if isinstance(item, Failure):
@@ -133,6 +138,7 @@ class ClipStream(IterableDataset[Any]):
         refs: the examples.
         chunk_samples: length of a chunk.
         perturbations: what is done to their ``clean`` or ``audio`` members.
+        band_hz: upper edge that clips of a wider band are limited to, Hz.
     """
 
     def __init__(
@@ -140,8 +146,10 @@ class ClipStream(IterableDataset[Any]):
         refs: Sequence[ExampleRef],
         chunk_samples: int,
         perturbations: Sequence[Perturbation] = (),
+        band_hz: float | None = None,
     ) -> None:
         self.refs, self.chunk_samples, self.perturbations = refs, chunk_samples, perturbations
+        self.band_hz = band_hz
 
     def __iter__(self) -> Iterator[EvalClip | Failure]:
         """Yield clips; in a worker process an error becomes a ``Failure`` and ends the stream."""
@@ -153,8 +161,11 @@ class ClipStream(IterableDataset[Any]):
                     names = tuple(member.name for member in ref.members)
                     (contents,) = reader.read([(ref, names)])
                     pcm = {name: whole_pcm(ref, name, contents[name]) for name in names}
-                    clip = EvalClip(ref, {name: self._chunks(x) for name, x in pcm.items()})
-                    for name, waveform, snr_db in perturbed(ref, pcm, self.perturbations):
+                    limit_hz = narrower_hz(self.band_hz, ref.band_hz)
+                    chunks = {name: self._chunks(x, limit_hz) for name, x in pcm.items()}
+                    clip = EvalClip(ref, chunks)
+                    heard = replace(ref, band_hz=limit_hz or ref.band_hz)
+                    for name, waveform, snr_db in perturbed(heard, pcm, self.perturbations):
                         clip.chunks[name] = self._whole(waveform)
                         if snr_db is not None:
                             clip.snr_db[name] = snr_db
@@ -164,7 +175,9 @@ class ClipStream(IterableDataset[Any]):
                 raise
             yield Failure(str(error), isinstance(error, UsageError))
 
-    def _chunks(self, pcm: Pcm) -> torch.Tensor:
+    def _chunks(self, pcm: Pcm, limit_hz: float | None) -> torch.Tensor:
+        if limit_hz is not None:
+            return self._whole(limit_band(from_pcm(pcm), limit_hz).astype(np.float32))
         return self._whole(pcm.astype(np.float32) / np.float32(32_768.0))
 
     def _whole(self, waveform: NDArray[np.float32]) -> torch.Tensor:

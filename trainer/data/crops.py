@@ -16,7 +16,8 @@ import numpy as np
 from manifests.audio import AudioError, decode_crop, decode_pcm, pcm_sha256
 from manifests.errors import ManifestError
 from manifests.keys import noisy_name
-from manifests.signal import Pcm, relevel
+from manifests.reading import band_filter, limit_band
+from manifests.signal import Pcm, from_pcm, relevel
 from trainer.data.draws import ExampleDraw
 from trainer.data.index import ExampleRef
 from trainer.data.member_file import MemberFile
@@ -87,12 +88,25 @@ class _Crops:
     def waveform(self, member: str, start: int) -> Waveform:
         """Return ``crop_samples`` samples of a member from ``start`` on, float32."""
         if (member, start) not in self._decoded:
-            data = self._members[member]
-            pcm = crop_pcm(self._draw.ref, member, data, start, self._crop_samples)
-            waveform: Waveform = pcm.astype(np.float32)
-            waveform *= _SCALE
+            limit_hz = self._draw.limit_hz
+            if limit_hz is None:
+                waveform: Waveform = self._pcm(member, start, self._crop_samples).astype(np.float32)
+                waveform *= _SCALE
+            else:
+                waveform = self._limited(member, start, limit_hz)
             self._decoded[member, start] = waveform
         return self._decoded[member, start]
+
+    def _limited(self, member: str, start: int, limit_hz: float) -> Waveform:
+        """Return a crop as it is in the whole member when that is limited: no edge fades."""
+        around = len(band_filter(limit_hz)) // 2
+        first = max(start - around, 0)
+        last = min(start + self._crop_samples + around, self._draw.ref.n_samples)
+        signal = limit_band(from_pcm(self._pcm(member, first, last - first)), limit_hz)
+        return signal[start - first :][: self._crop_samples].astype(np.float32)
+
+    def _pcm(self, member: str, start: int, n_samples: int) -> Pcm:
+        return crop_pcm(self._draw.ref, member, self._members[member], start, n_samples)
 
 
 def crop_pcm(

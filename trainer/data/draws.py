@@ -16,6 +16,7 @@ from trainer.data.part import Part
 from trainer.data.reading import View
 from trainer.data.rungs import SnrOver
 from trainer.data.snr import draw_snr_db
+from trainer.level import narrower_hz
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class ExampleDraw:
             that it is mixed from.
         clean_from: members that a clean view is made of.
         snrs_db: rungs of the set.
+        limit_hz: upper edge that its members are limited to, Hz; None leaves them as they are.
     """
 
     ref: ExampleRef
@@ -40,6 +42,7 @@ class ExampleDraw:
     noisy_from: tuple[str, ...]
     clean_from: tuple[str, ...]
     snrs_db: tuple[float, ...]
+    limit_hz: float | None = None
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -100,6 +103,7 @@ def draw_example(
         noisy_from=noisy_from,
         clean_from=() if all(noisy) else (CLEAN,),
         snrs_db=part.snrs_db,
+        limit_hz=narrower_hz(part.band_hz, ref.band_hz),
     )
 
 

@@ -218,7 +218,9 @@ class Loader:
         digest = hashlib.sha256(canonical_json(deciding).encode())
         for part in self._source.parts:
             reading = asdict(part.reading) | {"views": [v.value for v in part.reading.views]}
-            digest.update(canonical_json([reading, part.snrs_db, part.vocabulary]).encode())
+            limit = [part.band_hz] if part.is_limited else []
+            said = [reading, part.snrs_db, part.vocabulary, *limit]
+            digest.update(canonical_json(said).encode())
             for ref in part.refs:
                 hashes = "".join(member.pcm_sha256 for member in ref.members)
                 digest.update(f"{ref.key} {ref.shard} {hashes} {ref.tags}\n".encode())

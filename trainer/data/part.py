@@ -5,6 +5,7 @@ A loader concatenates parts: the two halves of stage 1, or the target half and e
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,9 @@ from trainer.data.index import ExampleRef, load_refs, restrict, without_tags
 from trainer.data.reading import Reading, View
 from trainer.data.rungs import SnrOver
 from trainer.data.snr import SnrDraw, SnrRange
+from trainer.level import narrower_hz
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,8 @@ class Part:
         reading: what is read of each.
         snrs_db: rungs of the set; empty for real recordings.
         vocabulary: the set's tags in order; empty where tags are not read.
+        band_hz: upper edge that examples of a wider band are limited to, Hz; None leaves all as
+            they are.
     """
 
     name: str
@@ -33,6 +39,18 @@ class Part:
     reading: Reading
     snrs_db: tuple[float, ...]
     vocabulary: tuple[str, ...]
+    band_hz: float | None = None
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether the limit takes something away from any example."""
+        return any(narrower_hz(self.band_hz, ref.band_hz) for ref in self.refs)
+
+    @property
+    def heard_hz(self) -> float | None:
+        """Upper edge of the band that is heard of all examples, Hz; None where it is full."""
+        edges = {narrower_hz(self.band_hz, ref.band_hz) or ref.band_hz for ref in self.refs}
+        return None if None in edges else max(filter(None, edges), default=None)
 
     @property
     def draws_snr(self) -> bool:
@@ -94,6 +112,7 @@ def make_part(
     *,
     domain: str | None = None,
     name: str | None = None,
+    band_hz: float | None = None,
 ) -> Part:
     """Load the references of a set, or of one half of it, for one way of reading.
 
@@ -102,6 +121,7 @@ def make_part(
         reading: what is read of each example.
         domain: ``source`` or ``target``; None takes every example.
         name: for messages; the set's own and the half where None.
+        band_hz: upper edge that examples of a wider band are limited to, Hz.
 
     Raises:
         ManifestError: the set on disk is not what its index says.
@@ -115,13 +135,17 @@ def make_part(
     own = f"{shard_set.index.name}/{domain}" if domain else shard_set.index.name
     members = reading.members(shard_set.index.snrs_db)
     refs = restrict(load_refs(shard_set, domain=domain), members)
-    return Part(
+    part = Part(
         name=name or own,
         refs=refs if reading.tags else without_tags(refs),
         reading=reading,
         snrs_db=shard_set.index.snrs_db,
         vocabulary=shard_set.index.tags if reading.tags else (),
+        band_hz=band_hz,
     )
+    if part.is_limited:
+        logger.info("%s: limited to %g Hz, the band of the training set", part.name, band_hz)
+    return part
 
 
 def limit_part(part: Part, keys: frozenset[str]) -> Part:

@@ -18,11 +18,11 @@ from trainer.config import Aggregation
 from trainer.evaluation.domain_probe import Probe
 from trainer.evaluation.evaluate import EVALUATION_FOLDER, EvaluationSet, evaluate_run
 from trainer.evaluation.figures import ATTENTION, MEAN, Evaluation, MetricDefinition
-from trainer.evaluation.run_label import run_folder, run_label
+from trainer.evaluation.run_label import run_label
 from trainer.evaluation.set_clips import evaluation_set
 from trainer.perturb.perturbation import Perturbation
 from trainer.tagger import Tagger, load_tagger, random_tagger
-from trainer.weights import find_checkpoint, unfinished_step, weights_sha256
+from trainer.weights import find_checkpoint, run_folder, unfinished_step, weights_sha256
 
 _LOG = logging.getLogger(__name__)
 
@@ -174,6 +174,7 @@ def _open_sets(
             chunk_samples=tagger.encoder.chunk_samples,
             n_workers=n_workers,
             perturbations=perturbations,
+            band_hz=tagger.band_hz,
         )
         for request in requests
     ]

@@ -22,13 +22,13 @@ from trainer.evaluation.clip_scores import (
 from trainer.evaluation.domain_probe import Probe
 from trainer.evaluation.embedding_sample import sample_embeddings, write_sample
 from trainer.evaluation.figures import (
-    CLIP_SCORE,
     MEAN,
     Evaluation,
     MetricDefinition,
     RunLabel,
     SetEvaluation,
     SetLabel,
+    clip_score,
 )
 from trainer.evaluation.measure import measure_set
 from trainer.evaluation.score_file import SUFFIX, ScoreFile, write_score_file
@@ -51,6 +51,7 @@ class EvaluationSet:
         snrs_db: SNR of every member in the set's order; None for ``clean`` and ``audio``.
         clips: opens the clips, each with all members and perturbations; called once.
         definitions: how each perturbation is done, by name.
+        limit_hz: upper edge that its audio was limited to, Hz; None where nothing was taken away.
     """
 
     label: SetLabel
@@ -58,6 +59,7 @@ class EvaluationSet:
     snrs_db: Mapping[str, float | None]
     clips: Callable[[], Iterable[Clip]]
     definitions: Mapping[str, str] = field(default_factory=dict)
+    limit_hz: float | None = None
 
 
 def evaluate_run(
@@ -91,11 +93,12 @@ def evaluate_run(
         UsageError: no set, or two of one name.
         ManifestError: a set is not whole or does not fit the model.
     """
-    metric = replace(metric or MetricDefinition(), clip_score=CLIP_SCORE[run.aggregate])
+    metric = replace(metric or MetricDefinition(), clip_score=clip_score(run.aggregate, None))
     check_sets(sets)
     found = []
     for item in sets:
-        _LOG.info("%s: scoring %s", run.shown, item.label.name)
+        own = replace(metric, clip_score=clip_score(run.aggregate, item.limit_hz))
+        _LOG.info("%s: scoring %s, %s", run.shown, item.label.name, own.clip_score)
         clips = score_clips(
             item.clips(),
             predict,
@@ -105,10 +108,10 @@ def evaluate_run(
             aggregate=aggregate,
         )
         snrs_db = {name: snr_db for name, snr_db in item.snrs_db.items() if snr_db is not None}
-        figures = measure_set(clips, snrs_db, metric, probe, item.definitions)
+        figures = measure_set(clips, snrs_db, own, probe, item.definitions)
         found.append(SetEvaluation(item.label, figures))
         if out is not None:
-            file = ScoreFile.of(run, checkpoint_sha256, metric, probe, found[-1], clips.tags)
+            file = ScoreFile.of(run, checkpoint_sha256, own, probe, found[-1], clips.tags)
             url = write_score_file(out, file, clips)
             write_sample(url.removesuffix(SUFFIX) + EMBEDDINGS, sample_embeddings(clips))
     evaluation = Evaluation(run, checkpoint_sha256, metric, probe, tuple(found))

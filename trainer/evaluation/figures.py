@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +17,25 @@ CLIP_SCORE: Final = {
     ATTENTION: "mean of sigmoids over all whole chunks, weighted by attention, tail dropped",
 }
 """How the scores of a clip follow from those of its chunks, in words."""
+
+_LIMITED: Final = re.compile(r", of audio limited to ([0-9]+(?:\.[0-9]+)?) Hz\Z")
+
+
+def clip_score(aggregate: str, limit_hz: float | None) -> str:
+    """Return what the scores of clips are, in words: the band of the audio is part of it.
+
+    Args:
+        aggregate: ``mean`` or ``attention``.
+        limit_hz: upper edge that clips of a wider band were limited to, Hz; None where none was.
+    """
+    limited = "" if limit_hz is None else f", of audio limited to {limit_hz:g} Hz"
+    return CLIP_SCORE[aggregate] + limited
+
+
+def split_limit(said: str) -> tuple[str, str | None]:
+    """Return what scores are as if no band was limited, and the limit's digits, Hz, else None."""
+    found = _LIMITED.search(said)
+    return (said[: found.start()], found[1]) if found else (said, None)
 
 
 @dataclass(frozen=True)
@@ -71,7 +91,7 @@ class MetricDefinition:
     """How the figures were made; figures of different definitions are never compared.
 
     Attributes:
-        clip_score: what the score of a clip and tag is.
+        clip_score: what the score of a clip and tag is (``clip_score``).
         average: what the mean runs over.
         n_draws: bootstrap draws.
         draws_over: what a draw draws.

@@ -10,6 +10,7 @@ from trainer.attention import POOLING
 from trainer.evaluation.figures import ATTENTION, MEAN, RunLabel
 from trainer.runs.folder import CONFIG, read_config
 from trainer.tagger import Tagger
+from trainer.weights import run_folder, whole_run
 
 
 def run_label(path: Path, tagger: Tagger) -> RunLabel:
@@ -38,21 +39,18 @@ def run_label(path: Path, tagger: Tagger) -> RunLabel:
     )
 
 
-def run_folder(path: Path) -> Path:
-    """Return the run's folder of a path that is one, or a checkpoint's folder in it."""
-    resolved = path.resolve()
-    return resolved.parents[1] if resolved.parent.name == "checkpoints" else resolved
-
-
 def _config(path: Path, tagger: Tagger) -> dict[str, Any]:
     """Return the config of the run, that of stage 4 in it only where it counts.
 
-    A run that trained attention has the tagger of one that did not, and the same mean scores.
+    A run that trained attention has the tagger of one that did not, and the same mean scores. An
+    earlier tagger in a run (``RUN/teacher``, ``RUN/round-1``) was trained by the run's config; the
+    stage tells it from the others.
     """
     folder = run_folder(path)
-    if tagger.pooling is not None and (folder / POOLING / CONFIG).is_file():
-        folder /= POOLING
-    config = read_config(folder) if (folder / CONFIG).is_file() else {}
+    run = whole_run(folder)
+    config = read_config(run) if (run / CONFIG).is_file() else {}
     if tagger.pooling is None:
         config.pop(POOLING, None)
-    return config
+    elif (folder / POOLING / CONFIG).is_file():
+        config = read_config(folder / POOLING)
+    return config if run == folder else {**config, "stage": tagger.card.get("stage")}

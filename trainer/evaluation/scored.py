@@ -9,7 +9,7 @@ from manifests import store
 from manifests.errors import ManifestError, UsageError
 from trainer.evaluation.clip_scores import ScoreTable
 from trainer.evaluation.evaluate import EVALUATION_FOLDER
-from trainer.evaluation.figures import CLIP_SCORE, MEAN, MetricDefinition
+from trainer.evaluation.figures import CLIP_SCORE, MEAN, MetricDefinition, split_limit
 from trainer.evaluation.score_file import SUFFIX, ScoreFile, load_score_file
 
 
@@ -88,7 +88,10 @@ def check_comparable(first: ScoreFile, second: ScoreFile) -> None:
 
 
 def _metric(file: ScoreFile) -> MetricDefinition:
-    """Return how the figures were made, less what is part of the run: how it aggregates."""
-    if file.metric.clip_score == CLIP_SCORE[file.run.aggregate]:
+    """Return how the figures were made, less what is part of the run.
+
+    That is how it aggregates, and the band that it was trained on and is given.
+    """
+    if split_limit(file.metric.clip_score)[0] == CLIP_SCORE[file.run.aggregate]:
         return replace(file.metric, clip_score=CLIP_SCORE[MEAN])
     return file.metric

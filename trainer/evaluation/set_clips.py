@@ -16,6 +16,7 @@ from trainer.data.lengths import check_perturbed
 from trainer.evaluation.clip_scores import Clip
 from trainer.evaluation.evaluate import EvaluationSet
 from trainer.evaluation.figures import SetLabel
+from trainer.level import narrower_hz
 from trainer.perturb.perturbation import Perturbation
 from trainer.runs.progress import show_progress
 
@@ -29,6 +30,7 @@ def evaluation_set(
     chunk_samples: int = CHUNK_SAMPLES,
     n_workers: int = 0,
     perturbations: Sequence[Perturbation] = (),
+    band_hz: float | None = None,
 ) -> EvaluationSet:
     """Return a set, or a subset of it, to evaluate on.
 
@@ -41,6 +43,8 @@ def evaluation_set(
         chunk_samples: the model's input length in samples.
         n_workers: decoding processes.
         perturbations: what is done to the clean member, or to real recordings, besides.
+        band_hz: upper edge of the band that the model was trained on, Hz: what a wider set holds
+            above it is taken away, as ``train tag`` does with files. None where it was full.
 
     Raises:
         ManifestError: the vocabularies differ, the subset belongs to another recipe or holds keys
@@ -75,11 +79,13 @@ def evaluation_set(
                 chunk_samples=chunk_samples,
                 n_workers=n_workers,
                 perturbations=perturbations,
+                band_hz=band_hz,
             ),
             index.name,
             len(refs),
         ),
         definitions={item.name: item.definition for item in perturbations},
+        limit_hz=band_hz if any(narrower_hz(band_hz, ref.band_hz) for ref in refs) else None,
     )
 
 
