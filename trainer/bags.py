@@ -99,6 +99,7 @@ def encode_bags(refs: Sequence[ExampleRef], tagger: Tagger, compute: Compute) ->
         rank=world.rank,
         world_size=world.size,
         n_workers=compute.system.workers,
+        band_hz=tagger.band_hz,
     )
     row = 0
     with show_progress("bags", share[1] - share[0], quiet=not world.is_main) as show:

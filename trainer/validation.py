@@ -36,6 +36,7 @@ class TagValidation:
         limit: clips to score, the first N of the set; 0 takes all.
         workers: decoding processes of each rank.
         world: the processes that train together; each scores its share of the clips.
+        band_hz: upper edge of the band of the training set, Hz: a wider set is limited to it.
 
     Attributes:
         tags: the model's vocabulary.
@@ -56,6 +57,7 @@ class TagValidation:
         limit: int = 0,
         workers: int = 0,
         world: World | None = None,
+        band_hz: float | None = None,
     ) -> None:
         name, found = shard_set.index.name, shard_set.index.tags
         if set(found) != set(tags):
@@ -70,6 +72,7 @@ class TagValidation:
                 "valid to a set with noise"
             )
         self.tags, self.workers, self.world = tags, workers, world or World()
+        self.band_hz = band_hz
         self.members = members_snr_db(shard_set.index)
         refs = clip_refs(shard_set, tuple(self.members), chunk_samples=1)
         self.refs = refs[:limit] if limit else refs
@@ -130,6 +133,7 @@ class TagValidation:
                 rank=rank,
                 world_size=size,
                 n_workers=self.workers,
+                band_hz=self.band_hz,
             )
         )
         found = score_clips(clips, predict, tags=self.tags, members=tuple(self.members))
@@ -158,4 +162,5 @@ def open_validation(roles: Roles, config: TrainConfig, compute: Compute) -> TagV
         limit=config.tagger.valid_limit,
         workers=compute.system.workers,
         world=compute.world,
+        band_hz=roles.band_hz(),
     )

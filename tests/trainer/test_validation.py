@@ -10,7 +10,7 @@ import torch
 from tiny_sets import TAGS, write_set
 from torch import nn
 
-from manifests.rows import CHUNK_SAMPLES
+from manifests.rows import CHUNK_SAMPLES, SAMPLE_RATE
 from manifests.shardset import ShardSet
 from trainer import validation
 from trainer.compute import Compute
@@ -87,6 +87,29 @@ def test_decoding_processes_change_nothing(valid: ShardSet) -> None:
     )
 
 
+class Treble(Loudness):
+    """An encoder that notes how much it hears above 8 kHz; a window, since chunks have edges."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[float] = []
+
+    def forward(self, audio: torch.Tensor) -> torch.Tensor:
+        spectrum = torch.fft.rfft(audio[:, 0] * torch.hann_window(CHUNK_SAMPLES)).abs().square()
+        above = spectrum[:, round(8_000 * CHUNK_SAMPLES / SAMPLE_RATE) :]
+        self.heard.append(float(above.sum() / spectrum.sum()))
+        return super().forward(audio)
+
+
+@pytest.mark.parametrize(("band_hz", "hears"), [(None, True), (7_200.0, False)])
+def test_clips_are_limited_to_the_band_of_the_training_set(
+    valid: ShardSet, band_hz: float | None, hears: bool
+) -> None:
+    treble = Treble()
+    validate(TagValidation(valid, TAGS, band_hz=band_hz), treble, networks()[1])
+    assert (max(treble.heard) > 1e-6) is hears, treble.heard
+
+
 def test_networks_train_on_afterwards(valid: ShardSet) -> None:
     encoder, predictor = networks()
     validate(TagValidation(valid, TAGS), encoder.eval(), predictor.eval())
@@ -99,3 +122,4 @@ def test_ranks_workers_and_limit_of_a_run_arrive(valid: ShardSet) -> None:
     compute = Compute(torch.device("cpu"), world, SystemConfig(workers=3))
     found = open_validation(roles, TrainConfig(tagger=TagConfig(valid_limit=4)), compute)
     assert (found.workers, found.world, len(found.refs)) == (3, world, 4)
+    assert found.band_hz == roles.band_hz()
