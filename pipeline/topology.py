@@ -38,12 +38,17 @@ class Verdict:
     line: str
 
 
-def feeds(plan: Plan, topology: Topology) -> Verdict:
+def feeds(plan: Plan, topology: Topology, *, pretraining: bool = False) -> Verdict:
     """Say whether each half of a set gives every rank equal, full batches.
 
     Evaluation sets are split without padding and always serve. The trainer cuts the list of
     examples, not of shards, and no batch holds two excerpts of one song: what a pass leaves over is
     what does not divide by the ranks, and what is short of one more such batch on each.
+
+    Args:
+        plan: plan of the set.
+        topology: shape of the job.
+        pretraining: the set is for stage 1 alone, whose batches come from both halves together.
     """
     expected = (SOURCE, TARGET) if plan.config.has_halves else ()
     halves = {domain: Counter[tuple[str, str]]() for domain in expected}
@@ -54,6 +59,8 @@ def feeds(plan: Plan, topology: Topology) -> Verdict:
             halves.setdefault(row.domain, Counter())[song] += 1
     if not halves:
         return Verdict(True, "evaluation set: any number of ranks")
+    if pretraining and all(halves.values()):
+        halves = {"both halves": sum(halves.values(), Counter[tuple[str, str]]())}
     parts = [_half(name, songs.values(), topology) for name, songs in sorted(halves.items())]
     enough = all(part.enough for part in parts)
     verdict = "feeds" if enough else "does not feed"

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prep_runner import run_prep
 from tiny_clips import NO_TAGS, clip, noises, scan_of
 
 from manifests.errors import UsageError
@@ -88,7 +90,7 @@ def set_of(**halves: Sequence[int]) -> Plan:
     plan = plan_of(1, halves="both" if "source" in halves else "target")
     (row,) = plan.rows
     rows = [
-        replace(row, domain=domain, music=replace(row.music, song=song))
+        replace(row, domain=domain, music=replace(row.music, song=f"{domain} {song}"))
         for domain, song_counts in halves.items()
         for song in songs_of(song_counts)
     ]
@@ -143,15 +145,40 @@ def test_excerpts_of_one_song_do_not_fill_a_batch() -> None:
     )
 
 
+def test_a_pretraining_set_is_counted_whole() -> None:
+    """Stage 1 takes its batches from both halves together; a half alone would not do."""
+    plan, shape = set_of(source=[1] * 7, target=[1] * 6), Topology(1, 1, 1, 10)
+    assert not feeds(plan, shape).enough
+    verdict = feeds(plan, shape, pretraining=True)
+    assert verdict.enough and "both halves 13 a rank (1 batches of 10, 3 left over)" in verdict.line
+    only_source = set_of(source=[1] * 13)
+    assert not feeds(only_source, shape, pretraining=True).enough, "stage 1 needs both halves"
+
+
+def test_the_command_knows_the_pretraining_set_by_its_role(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    plan = set_of(source=[1] * 7, target=[1] * 6)
+    plans = {(1, "pretrain-train"): plan, (1, "train"): plan}
+    monkeypatch.setattr("pipeline.cli.plan.make_plans", lambda *_: (plans, []))
+    sources = ("--music", f"folder={tmp_path}", "--noise", f"folder={tmp_path}")
+    ran = run_prep("plan", "--suite", "demo", *sources, "--batch-size", 10, "--json")
+    lines = [found["feeds"] for found in ran.record["sets"]]
+    assert lines[0].startswith("feeds 1 x 1 ranks x 2 workers: both halves 13 a rank")
+    assert lines[1].startswith("does not feed 1 x 1 ranks") and ran.status == 1
+
+
 def test_what_the_document_says_of_the_pretraining_set() -> None:
     """docs/cluster.md: 40,980 excerpts, four of a track, 8 ranks."""
     halves = {"source": [4] * 5121 + [3], "target": [4] * 5123 + [1]}
     plan, text = set_of(**halves), DOCUMENT.read_text(encoding="utf-8")
     assert len(plan.rows) == 40_980
+    assert f"\n  {feeds(plan, Topology(1, 8, 4, 48), pretraining=True).line}\n" in text
     assert f"\n  {feeds(plan, Topology(1, 8, 4, 48)).line}\n" in text
-    refused = feeds(plan, Topology(1, 8, 4, 1024)).line
-    for advice in re.findall("use at most [^;]*", refused):
-        assert f"`{advice}`" in text
+    for pretraining in (True, False):
+        refused = feeds(plan, Topology(1, 8, 4, 2048), pretraining=pretraining).line
+        for advice in re.findall("use at most [^;]*", refused):
+            assert f"`{advice}`" in text
     for song_counts in halves.values():
         assert trainer_batches(song_counts, 8, 640) == 4
         assert trainer_batches(song_counts, 8, 641) == 0
