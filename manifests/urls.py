@@ -11,6 +11,7 @@ import fsspec
 import fsspec.implementations.local
 
 from manifests.errors import ManifestError, UsageError
+from manifests.extras import how_to_install
 from manifests.object_store import client_options, limit_tries
 
 REFUSED_SCHEMES: Final = (
@@ -62,7 +63,7 @@ def filesystem(url: str) -> tuple[Any, str]:
     try:
         file_system, path = fsspec.core.url_to_fs(url, **client_options(kind))
     except (ValueError, ImportError) as error:
-        raise UsageError(f"{url}: {error}; for s3:// install robust-tagger[s3]") from error
+        raise UsageError(f"{url}: {error}; for s3:// {how_to_install('s3')}") from error
     limit_tries(file_system, kind)
     return file_system, path
 

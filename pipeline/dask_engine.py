@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 from manifests.errors import ManifestError, UsageError
+from manifests.extras import how_to_install
 from pipeline.task_outcome import Failure, guarded, is_lost_worker
 
 Result = TypeVar("Result")
@@ -147,7 +148,7 @@ def _dask_client(jobs: int, scheduler: str | None) -> Iterator[Any]:
     try:
         import distributed
     except ImportError as error:
-        raise UsageError("--engine dask: install robust-tagger[dask]") from error
+        raise UsageError(f"--engine dask: {how_to_install('dask')}") from error
     with contextlib.ExitStack() as stack:
         stack.enter_context(_quiet("distributed", "distributed.client"))
         try:

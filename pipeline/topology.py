@@ -1,11 +1,13 @@
-"""Whether a set feeds a training job: equal ranks, full batches, a worker each."""
+"""Whether a set feeds a training job: equal ranks, full batches of different songs."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
+from manifests.batches import full_batches, largest_batch, shortest_range
 from manifests.rows import SOURCE, TARGET
 from pipeline.planned import Plan
 
@@ -36,38 +38,53 @@ class Verdict:
     line: str
 
 
-def feeds(plan: Plan, topology: Topology) -> Verdict:
+def feeds(plan: Plan, topology: Topology, *, pretraining: bool = False) -> Verdict:
     """Say whether each half of a set gives every rank equal, full batches.
 
     Evaluation sets are split without padding and always serve. The trainer cuts the list of
-    examples, not of shards, so a half needs at least one global batch; up to ranks - 1 examples of
-    a half are left over in each epoch.
+    examples, not of shards, and no batch holds two excerpts of one song: what a pass leaves over is
+    what does not divide by the ranks, and what is short of one more such batch on each.
+
+    Args:
+        plan: plan of the set.
+        topology: shape of the job.
+        pretraining: the set is for stage 1 alone, whose batches come from both halves together.
     """
     expected = (SOURCE, TARGET) if plan.config.has_halves else ()
-    halves: Counter[str] = Counter(dict.fromkeys(expected, 0))
-    halves.update(row.domain for row in plan.rows if row.domain)
+    halves = {domain: Counter[tuple[str, str]]() for domain in expected}
+    for row in plan.rows:
+        if row.domain:
+            # A recording without a name is a song of its own, as it is to the trainer.
+            song = row.music.corpus, row.music.song or row.music.clip_id
+            halves.setdefault(row.domain, Counter())[song] += 1
     if not halves:
         return Verdict(True, "evaluation set: any number of ranks")
-    parts = [_half(name, count, topology) for name, count in sorted(halves.items())]
-    enough = all(count >= topology.ranks * topology.batch_size for count in halves.values())
+    if pretraining and all(halves.values()):
+        halves = {"both halves": sum(halves.values(), Counter[tuple[str, str]]())}
+    parts = [_half(name, songs.values(), topology) for name, songs in sorted(halves.items())]
+    enough = all(part.enough for part in parts)
     verdict = "feeds" if enough else "does not feed"
     shape = f"{topology.nodes} x {topology.gpus} ranks x {topology.workers} workers"
-    return Verdict(enough, f"{verdict} {shape}: {'; '.join(parts)}")
+    return Verdict(enough, f"{verdict} {shape}: {'; '.join(part.line for part in parts)}")
 
 
-def _half(name: str, count: int, topology: Topology) -> str:
-    per_rank, left_over = divmod(count, topology.ranks)
-    batches = per_rank // topology.batch_size
-    needed = topology.ranks * topology.batch_size
+def _half(name: str, song_counts: Collection[int], topology: Topology) -> Verdict:
+    count, ranks, batch_size = sum(song_counts), topology.ranks, topology.batch_size
+    per_rank = count // ranks
+    batches = full_batches(song_counts, per_rank, batch_size)
     text = (
-        f"{name} {per_rank:,} a rank ({batches} batches of {topology.batch_size}, "
-        f"{left_over} left over)"
+        f"{name} {per_rank:,} a rank ({batches} batches of {batch_size}, "
+        f"{count - ranks * batches * batch_size:,} left over)"
     )
-    if count >= needed:
-        return text
-    text += f"; too few: {count} for a global batch of {needed}"
-    if ranks := count // topology.batch_size:
-        text += f"; use at most {ranks} ranks of {topology.batch_size}"
-    if per_rank >= LEAST_BATCH:
-        text += f"{', or' if ranks else '; use'} batches of at most {per_rank}"
-    return text
+    if batches:
+        return Verdict(True, text)
+    text += (
+        f"; too few: {count:,} examples of {len(song_counts):,} songs for a global batch of "
+        f"{ranks * batch_size:,} with no song twice on a rank"
+    )
+    ways = []
+    if most := count // shortest_range(song_counts, batch_size):
+        ways.append(f"at most {most} ranks of {batch_size}")
+    if (largest := largest_batch(song_counts, per_rank)) >= LEAST_BATCH:
+        ways.append(f"batches of at most {largest}")
+    return Verdict(False, f"{text}; use {', or '.join(ways)}" if ways else text)

@@ -11,9 +11,15 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def test_the_page_holds_the_last_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "tests" / "benchmarks"))
-    monkeypatch.delitem(sys.modules, "run_all", raising=False)
+    for name in ("run_all", "pages", "bench_cost_curve"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+
+
+@pytest.mark.usefixtures("benchmarks")
+def test_the_page_holds_the_last_figures() -> None:
     import run_all
 
     benches = json.loads(run_all.FIGURES.read_text(encoding="utf-8"))
@@ -21,3 +27,28 @@ def test_the_page_holds_the_last_figures(monkeypatch: pytest.MonkeyPatch) -> Non
     empty = run_all.page({}, {"s3": "moto is not installed"})
     assert "No figures of s3: moto is not installed." in empty
     assert "No figures of build: it was not run." in empty
+
+
+@pytest.mark.usefixtures("benchmarks")
+def test_a_step_within_the_noise_has_no_figure() -> None:
+    """Processes that start in 2.0 to 2.5 s say nothing of a work that takes 0.1 s of them."""
+    from bench_cost_curve import curve_row
+    from pages import _curve_table
+
+    def row(*least_s: float) -> dict[str, float | None]:
+        small, middle, large = least_s
+        return curve_row({
+            30: [(small, 150.0), (small + 0.5, 151.0)],
+            300: [(middle + 0.3, 152.0), (middle, 150.0)],
+            3000: [(large, 160.0)],
+        })  # fmt: skip
+
+    lost = row(2.0, 2.1, 2.3)
+    assert lost["ms_per_clip"] is None and lost["last_step_over_first"] is None
+    first_lost = row(2.0, 2.1, 29.1)
+    assert first_lost["ms_per_clip"] == 10.0 and first_lost["last_step_over_first"] is None
+    seen = row(2.0, 4.7, 58.7)
+    assert (seen["ms_per_clip"], seen["last_step_over_first"], seen["noise_s"]) == (20.0, 2.0, 0.5)
+    table = _curve_table("stage", {"plan": lost, "build": seen})
+    assert table[2].startswith("| plan | - | - | 0.50 | ")
+    assert table[3].startswith("| build | 20.00 | 2.00 | 0.50 | ")

@@ -20,6 +20,7 @@ from torch import nn
 from manifests import store
 from manifests.canonical import pretty_json
 from manifests.errors import UsageError
+from manifests.extras import how_to_install
 from trainer.tagger import Tagger
 
 FORMATS: Final = ("onnx", "torchscript")
@@ -88,7 +89,7 @@ def _onnx(model: nn.Module, example: torch.Tensor, outputs: list[str]) -> bytes:
     try:
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise UsageError("--format onnx: install robust-tagger[onnx]") from error
+        raise UsageError(f"--format onnx: {how_to_install('onnx')}") from error
     n_chunks = torch.export.Dim("n_chunks", min=1)
     with warnings.catch_warnings(), _quiet("torch.onnx"):
         warnings.simplefilter("ignore")  # the exporter warns of its own deprecations

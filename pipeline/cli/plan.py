@@ -50,7 +50,7 @@ from pipeline.topology import Topology, feeds
     type=click.IntRange(2),
     default=48,
     show_default=True,
-    help="Examples a rank takes from a half in each step.",
+    help="Examples a rank takes from a half in each step; in stage 1 from both together.",
 )
 @as_json
 @click.pass_context
@@ -73,7 +73,10 @@ def plan_command(
     request = make_request(values, explicit_options(ctx))
     plans, left_out = make_plans(request, reporter(quiet=as_json))
     topology = Topology(nodes, gpus, workers, batch_size)
-    verdicts = {key: feeds(plan, topology) for key, plan in plans.items()}
+    verdicts = {
+        (k, role): feeds(plan, topology, pretraining=role == "pretrain-train")
+        for (k, role), plan in plans.items()
+    }
     stops = _stops(plans.values(), request.run.max_reject_percent)
     if as_json:
         sets = [{**_record(plan), "feeds": verdicts[key].line} for key, plan in plans.items()]

@@ -16,6 +16,7 @@ import numpy as np
 
 from manifests.audio import CODECS, decode_pcm, decoder_version, encode_pcm
 from manifests.errors import ManifestError
+from manifests.extras import how_to_install
 from manifests.resample import RESAMPLERS, resample, resampler_version
 from manifests.rows import SAMPLE_RATE
 from pipeline.scan_cache import cache_folder
@@ -70,8 +71,8 @@ def _package(name: str, extra: str | None = None) -> Finding:
     try:
         return Finding(name, version(name))
     except PackageNotFoundError:
-        wanted = f"robust-tagger[{extra}]" if extra else name
-        return Finding(name, "not found", False, extra is not None, f"pip install '{wanted}'")
+        hint = how_to_install(extra) if extra else f"pip install '{name}'"
+        return Finding(name, "not found", False, extra is not None, hint)
 
 
 def _codec(codec: str) -> Finding:

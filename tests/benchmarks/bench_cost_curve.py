@@ -1,35 +1,38 @@
-"""What a clip costs as a corpus grows: time and peak memory of every stage at 1, 10 and 100 times.
+"""What a clip costs as a corpus grows: time and peak memory of every stage at three sizes.
 
-    python tests/benchmarks/bench_cost_curve.py [--quick] [--json]
+    python tests/benchmarks/bench_cost_curve.py clips|full-size [--quick] [--json]
 
-Short clips of a few sounds, each file with bytes of its own, for scan, plan, build, verify and
-freeze; then scan and plan of corpora of the true full size (``full_size.py``), whose audio is not
-needed. Every stage runs in a process of its own, so its peak memory is its own. CPU time is user
-and system time of the process and its children: it hardly moves with what else the machine does.
-Prints; asserts nothing.
+``clips``: short clips of a few sounds, each file with bytes of its own, for scan, build, verify and
+freeze. ``full-size``: scan and plan of corpora of the true full size (``full_size.py``) and of
+parts of it, whose audio is not needed; a plan of a few clips costs less than starting a process.
+Every stage runs in a process of its own, so its peak memory is its own. CPU time is user and system
+time of the process and its children. Every size runs several times: the least counts, and how far
+the runs lie apart is the noise that a step must stand out of. Prints; asserts nothing.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 import soundfile
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from full_size import write_full_size
+from full_size import n_files, write_full_size
 
 RATE = 22_050
 SECONDS = 3.0
 N_NOISES = 64
-STAGES = ("scan", "plan", "build", "verify", "freeze")
+RUNS = 3
+"""Of every stage at every size; the largest plan runs once."""
+PLAN = "plan thesis, k = 1, 2, 4"
 CHILD = """
 import json, resource, sys
 from pipeline.cli import prep
@@ -77,76 +80,112 @@ def stages_at(root: Path, n_clips: int) -> dict[str, list[float]]:
     sources = ("--music", music, "--noise", noise, "--jobs", 1, "--examples-per-shard", 50)
     found = {"scan": prep("scan", "--corpus", "folder", "--root", root / "music", "--jobs", 1)}
     prep("scan", "--corpus", "folder", "--root", root / "noise", "--jobs", 1)
-    found["plan"] = prep("plan", *sources)
     found["build"] = prep("build-shards", *sources, "--snr", 0, "--out", out)
     found["verify"] = prep("verify", out, "--jobs", 1)
     found["freeze"] = prep("freeze", out, "-o", root / "curve.v1", "--jobs", 1)
-    return {name: [round(cpu_s, 3), round(peak_mb, 1)] for name, (cpu_s, peak_mb) in found.items()}
+    return found
 
 
-def full_size(root: Path, share: float) -> dict[str, list[float]]:
-    """Measure scan and plan of the thesis suite at a share of the full size, audio in the cache."""
-    os.environ["ROBUST_TAGGER_CACHE"] = str(root / "cache")
-    roots = write_full_size(root / "full", share)
-    found = {}
-    for name, folder in roots.items():
-        found[f"scan {name}"] = prep("scan", "--corpus", name, "--root", folder, "--jobs", 1)
+def plans_at(root: Path, share: float, runs: int) -> list[tuple[float, float]]:
+    """Plan the thesis suite at a share of the full size, all audio in the scan cache."""
     sources: list[object] = []
     for name in ("mtat", "mtg-jamendo"):
-        sources += ["--music", f"{name}={roots[name]}"]
+        sources += ["--music", f"{name}={root / name}"]
     for name in ("audioset", "musan"):
-        sources += ["--noise", f"{name}={roots[name]}"]
-    found["plan thesis, k = 1, 2, 4"] = prep(
-        "plan", "--suite", "thesis", *sources, "--noises", "1,2,4", "--jobs", 1
-    )
-    return {name: [round(cpu_s, 2), round(peak_mb)] for name, (cpu_s, peak_mb) in found.items()}
+        sources += ["--noise", f"{name}={root / name}"]
+    words = ("--suite", "thesis", *sources, "--noises", "1,2,4", "--jobs", 1)
+    return [prep("plan", *words) for _ in range(runs)]
 
 
-def per_clip(curve: dict[int, dict[str, list[float]]]) -> dict[str, dict[str, float]]:
-    """Return what a further clip costs between two sizes, and its ratio: 1 is a straight line."""
-    sizes = sorted(curve)
-    table = {}
-    for stage in STAGES:
-        pairs = list(itertools.pairwise(sizes))
-        ms = [1000 * (curve[b][stage][0] - curve[a][stage][0]) / (b - a) for a, b in pairs]
-        kb = [1024 * (curve[b][stage][1] - curve[a][stage][1]) / (b - a) for a, b in pairs]
-        table[stage] = {
-            "ms_per_clip": round(ms[-1], 2),
-            "last_step_over_first": round(ms[-1] / max(ms[0], 1e-9), 2),
-            "kb_per_clip": round(kb[-1], 1),
-            "peak_mb": curve[sizes[-1]][stage][1],
-        }
-    return table
+def scan(corpus: str, root: Path) -> tuple[float, float]:
+    """Scan a corpus whose files the cache knows."""
+    cpu_s, peak_mb = prep("scan", "--corpus", corpus, "--root", root, "--jobs", 1)
+    return round(cpu_s, 2), round(peak_mb)
+
+
+def curve_row(curve: dict[int, list[tuple[float, float]]]) -> dict[str, float | None]:
+    """Return what a further clip costs between two sizes, and its ratio: 1 is a straight line.
+
+    A step that is no larger than runs of its two sizes lie apart is lost in that noise: None.
+
+    Args:
+        curve: [CPU seconds, peak MB] of every run by size, three sizes.
+    """
+    (a, first), (b, second), (c, last) = sorted(curve.items())
+    cpu_s, mb = ([min(run[i] for run in runs) for runs in (first, second, last)] for i in (0, 1))
+    steps_s = cpu_s[1] - cpu_s[0], cpu_s[2] - cpu_s[1]
+    noise_s = [
+        max(_spread_s(low), _spread_s(high)) for low, high in ((first, second), (second, last))
+    ]
+    costs = [step / (n - m) for step, m, n in zip(steps_s, (a, b), (b, c), strict=True)]
+    first_seen, last_seen = (step > noise for step, noise in zip(steps_s, noise_s, strict=True))
+    return {
+        "ms_per_clip": round(1000 * costs[1], 3) if last_seen else None,
+        "last_step_over_first": round(costs[1] / costs[0], 2) if first_seen and last_seen else None,
+        "noise_s": round(noise_s[0], 3),
+        "kb_per_clip": round(1024 * (mb[2] - mb[1]) / (c - b), 1),
+        "peak_mb": round(mb[2], 1),
+        "cpu_s": round(cpu_s[2], 2),
+    }
+
+
+def _spread_s(runs: list[tuple[float, float]]) -> float:
+    return max(run[0] for run in runs) - min(run[0] for run in runs)
+
+
+def clips_report(quick: bool) -> dict[str, Any]:
+    """Measure what a short clip costs in every stage that touches audio."""
+    sizes = (20, 80, 320) if quick else (100, 500, 2000)
+    curves: dict[str, dict[int, list[tuple[float, float]]]] = {}
+    for size in sizes:
+        for _ in range(RUNS):
+            with tempfile.TemporaryDirectory() as folder:
+                for stage, found in stages_at(Path(folder), size).items():
+                    curves.setdefault(stage, {}).setdefault(size, []).append(found)
+    return {"sizes": sizes, "rows": {stage: curve_row(curve) for stage, curve in curves.items()}}
+
+
+def full_size_report(quick: bool) -> dict[str, Any]:
+    """Measure the plan at shares of the full size, and every scan at the largest of them."""
+    shares = (0.03, 0.05, 0.1) if quick else (0.1, 0.3, 1.0)
+    plans, scans = {}, {}
+    for share in shares:
+        largest = share == max(shares)
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder)
+            os.environ["ROBUST_TAGGER_CACHE"] = str(root / "cache")
+            roots = write_full_size(root, share)
+            plans[n_files(share)] = plans_at(root, share, 1 if largest else RUNS)
+            if largest:
+                scans = {f"scan {name}": scan(name, path) for name, path in roots.items()}
+    rows = {PLAN: curve_row(plans)}
+    return {"shares": shares, "sizes": list(plans), "rows": rows, "scans": scans}
+
+
+REPORTS = {"clips": clips_report, "full-size": full_size_report}
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="20, 80 and 320 clips, a tenth of the full size.")
+@click.argument("part", type=click.Choice(list(REPORTS)))
+@click.option("--quick", is_flag=True, help="20, 80 and 320 clips; up to a tenth of the full size.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def main(quick: bool, as_json: bool) -> None:
-    """Measure the cost of a clip at three sizes, and scan and plan at the full size."""
-    sizes = (20, 80, 320) if quick else (30, 300, 3000)
-    share = 0.1 if quick else 1.0
-    curve = {}
-    for size in sizes:
-        with tempfile.TemporaryDirectory() as folder:
-            curve[size] = stages_at(Path(folder), size)
+def main(part: str, quick: bool, as_json: bool) -> None:
+    """Measure what a clip costs at three sizes: short clips, or plans up to the full size."""
     with tempfile.TemporaryDirectory() as folder:
-        full = full_size(Path(folder), share)
-    report = {
-        "clips": list(sizes),
-        "share_of_full_size": share,
-        "per_clip": per_clip(curve),
-        "full_size_cpu_s_and_peak_mb": full,
-        "usable_cores": len(os.sched_getaffinity(0)),
-    }
-    if as_json:
-        click.echo(json.dumps(report, indent=1))
-        return
-    click.echo(f"clips: {', '.join(map(str, sizes))}")
-    for stage, row in report["per_clip"].items():
-        click.echo(f"{stage:8}" + "".join(f"{name} {value:10}  " for name, value in row.items()))
-    for name, (cpu_s, peak_mb) in full.items():
-        click.echo(f"{name:32} {cpu_s:8.1f} s CPU {peak_mb:8.0f} MB")
+        stages_at(Path(folder), 4)  # compiles modules and fills the page cache: no other run does
+    report = REPORTS[part](quick)
+    click.echo(json.dumps(report, indent=1) if as_json else "\n".join(text_of(report)))
+
+
+def text_of(report: dict[str, Any]) -> list[str]:
+    """Return the report for people."""
+    lines = [f"sizes: {', '.join(f'{size:,}' for size in report['sizes'])}"]
+    for work, row in report["rows"].items():
+        figures = "  ".join(f"{name} {value}" for name, value in row.items())
+        lines.append(f"{work:26}{figures}")
+    for work, (cpu_s, peak_mb) in report.get("scans", {}).items():
+        lines.append(f"{work:26}cpu_s {cpu_s:.1f}  peak_mb {peak_mb:.0f}")
+    return lines
 
 
 if __name__ == "__main__":

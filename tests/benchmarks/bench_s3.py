@@ -29,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from bench_build import make_corpora, plan_of
 
 from manifests import store
+from manifests.extras import how_to_install
 from manifests.shardset import load_set
 from pipeline.config import RunOptions
 from pipeline.stages.build import build_set
@@ -176,7 +177,7 @@ def main(clips: int, seconds: float, as_json: bool) -> None:
     """Compare an S3 server on this machine with its disk."""
     for package in ("moto", "s3fs"):
         if importlib.util.find_spec(package) is None:
-            raise SystemExit(f"{package} is not installed: pip install 'robust-tagger[s3,test]'")
+            raise SystemExit(f"{package} is not installed; {how_to_install('s3,test')}")
     torch.set_num_threads(1)
     server, address = start_server()
     try:

@@ -33,8 +33,15 @@ N_GENRE = 55_215
 N_BOTH = 18_255
 N_MTAT = 25_863
 N_SEGMENTS = {"balanced_train_segments": 22_160, "eval_segments": 20_371}
+N_MUSAN = 930
 ROOTS = {"mtg-jamendo": "music", "mtat": "music", "audioset": "noise", "musan": "noise"}
 CLIP_S = {"mtg-jamendo": 224.0, "mtat": 29.1, "audioset": 10.0, "musan": 24.0}
+
+
+def n_files(share: float) -> int:
+    """Return how many files ``write_full_size`` writes; MUSAN is always whole."""
+    parts = (N_JAMENDO, N_MTAT, *N_SEGMENTS.values())
+    return sum(round(n * share) for n in parts) + N_MUSAN
 
 
 def touch(paths: list[Path]) -> None:

@@ -62,11 +62,12 @@ def page(benches: dict[str, dict[str, Any]], reasons: dict[str, str]) -> str:
         "CPU time is used wherever waiting does not matter, as it hardly moves with what else the",
         "machine does. Peers are not dependencies: `make bench` installs lhotse, `make peers` an",
         "environment of its own for torch-audiomentations, the sox program is Debian's.",
+        "`make bench BENCH='--only build'` repeats one alone; with `-o -` it only shows the page.",
     ]
     sections = {
         "build": _build_lines, "loader": _loader_lines, "peers": _peer_lines,
         "train-step": _step_lines, "train-step-gpu": _step_lines, "epoch": _epoch_lines,
-        "cost-curve": _curve_lines, "s3": _s3_lines,
+        "cost-curve": _curve_lines, "full-size": _full_size_lines, "s3": _s3_lines,
     }  # fmt: skip
     for name, write in sections.items():
         if name in benches:
@@ -146,31 +147,57 @@ def _epoch_lines(bench: dict[str, Any]) -> list[str]:
 
 def _curve_lines(bench: dict[str, Any]) -> list[str]:
     found = bench["figures"]
-    sizes = ", ".join(f"{n:,}" for n in found["clips"])
-    lines = [
+    sizes = ", ".join(f"{n:,}" for n in found["sizes"])
+    return [
         *_heading("Cost of a clip as a corpus grows", bench),
         f"Between {sizes} clips of 3 s, one noise, two members. The ratio compares what a further",
         "clip costs in the last step with the first: 1 is a straight line, above 1 it bends up.",
+        "The noise is how far runs of the first two sizes differ; a step within it has no figure.",
         "",
-        "| stage | CPU per clip, ms | last step over first | memory per clip, kB | peak, MB |",
-        "|---|---|---|---|---|",
+        *_curve_table("stage", found["rows"]),
     ]
-    for stage, row in found["per_clip"].items():
-        lines.append(
-            f"| {stage} | {row['ms_per_clip']:.1f} | {row['last_step_over_first']:.2f} "
-            f"| {row['kb_per_clip']:.1f} | {row['peak_mb']:.0f} |"
-        )
-    share = found["share_of_full_size"]
-    lines += [
+
+
+def _full_size_lines(bench: dict[str, Any]) -> list[str]:
+    found = bench["figures"]
+    *smaller, largest = (f"{share:.0%}" for share in found["shares"])
+    return [
+        *_heading("Scan and plan at the full size", bench),
+        f"At {', '.join(smaller)} and {largest} of 55,701 MTG-Jamendo, 25,863 MagnaTagATune and",
+        "42,531 AudioSet files, with all 930 of MUSAN; the scan cache knows every file. Columns as",
+        "above, the cost per file.",
         "",
-        f"Scan (all files known) and plan at {share:.0%} of the full size: 55,701 MTG-Jamendo,",
-        "25,863 MagnaTagATune, 42,531 AudioSet and 930 MUSAN files.",
+        *_curve_table("work", found["rows"]),
         "",
-        "| work | CPU, s | peak, MB |",
+        f"| work at {largest} | CPU, s | peak, MB |",
         "|---|---|---|",
+        *(
+            f"| {work} | {cpu_s:.1f} | {peak_mb:.0f} |"
+            for work, (cpu_s, peak_mb) in _at_full_size(found).items()
+        ),
     ]
-    for name, (cpu_s, peak_mb) in found["full_size_cpu_s_and_peak_mb"].items():
-        lines.append(f"| {name} | {cpu_s:.1f} | {peak_mb:.0f} |")
+
+
+def _at_full_size(found: dict[str, Any]) -> dict[str, tuple[float, float]]:
+    plans = {work: (row["cpu_s"], row["peak_mb"]) for work, row in found["rows"].items()}
+    return {**found["scans"], **plans}
+
+
+def _curve_table(head: str, rows: dict[str, Any]) -> list[str]:
+    lines = [
+        f"| {head} | CPU per clip, ms | last step over first | noise, CPU s "
+        "| memory per clip, kB | peak, MB |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, row in rows.items():
+        cost, ratio = (
+            "-" if row[key] is None else f"{row[key]:.2f}"
+            for key in ("ms_per_clip", "last_step_over_first")
+        )
+        lines.append(
+            f"| {name} | {cost} | {ratio} | {row['noise_s']:.2f} | {row['kb_per_clip']:.1f} "
+            f"| {row['peak_mb']:.0f} |"
+        )
     return lines
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from manifests.extras import how_to_install
 from manifests.rows import SAMPLE_RATE
 
 HERE = Path(__file__).resolve().parent
@@ -29,7 +30,7 @@ def why_not(peer: str) -> str:
             "" if shutil.which("sox") else "the sox program is not installed: apt-get install sox"
         )
     if importlib.util.find_spec(peer) is None:
-        return f"{peer} is not installed: pip install 'robust-tagger[bench]'"
+        return f"{peer} is not installed; {how_to_install('bench')}"
     return ""
 
 

@@ -50,7 +50,12 @@ COMMANDS: dict[str, tuple[list[str], list[str]]] = {
         ["bench_epoch.py", "--device", "cuda", "--clips", "48", "--steps", "100", "--json"],
     ),
     "cost-curve": (
-        ["bench_cost_curve.py", "--json"], ["bench_cost_curve.py", "--quick", "--json"],
+        ["bench_cost_curve.py", "clips", "--json"],
+        ["bench_cost_curve.py", "clips", "--quick", "--json"],
+    ),
+    "full-size": (
+        ["bench_cost_curve.py", "full-size", "--json"],
+        ["bench_cost_curve.py", "full-size", "--quick", "--json"],
     ),
     "s3": (
         ["bench_s3.py", "--json"], ["bench_s3.py", "--clips", "8", "--seconds", "2", "--json"],

@@ -55,10 +55,12 @@ def test_plan_for_machines(sources: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        ("--batch-size 4", 0, "feeds 1 x 1 ranks x 2 workers: source 8 a rank (2 batches of 4"),
-        ("--batch-size 5", 1, "too few: 4 for a global batch of 5; use batches of at most 4"),
+        ("--batch-size 3", 0, "feeds 1 x 1 ranks x 2 workers: source 8 a rank (2 batches of 3"),
+        ("--batch-size 4", 1, "too few: 4 examples of 3 songs for a global batch of 4 with no so"),
+        ("--batch-size 5", 1, "no song twice on a rank; use batches of at most 3"),
         ("--nodes 2 --gpus 2", 1, "does not feed 2 x 2 ranks x 2 workers"),
-        ("--gpus 2 --batch-size 2 --workers 7", 0, "feeds 1 x 2 ranks x 7 workers"),
+        ("--gpus 2 --batch-size 2", 1, "no song twice on a rank; use at most 1 ranks of 2"),
+        ("--batch-size 2 --workers 7", 0, "feeds 1 x 1 ranks x 7 workers"),
         ("", 0, "does not feed 1 x 1 ranks x 2 workers"),
     ],
 )

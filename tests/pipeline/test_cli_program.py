@@ -42,6 +42,8 @@ def test_doctor_names_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     ran = run_prep("doctor")
     assert ran.status == 1 and "!! no-such-package" in ran.out
     assert "not found; pip install 'no-such-package'" in ran.out
+    monkeypatch.setattr(doctor, "EXTRAS", {"no-such-package": "dask"})
+    assert "not found; install the extra: pip install -e '.[dask]' in the" in run_prep("doctor").out
 
 
 def test_demo_corpora_for_people_and_machines(

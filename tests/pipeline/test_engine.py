@@ -129,7 +129,7 @@ def test_a_caller_that_stops_early_leaves_nothing_behind() -> None:
 
 def test_dask_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(UsageError, match=r"--engine dask: install robust-tagger\[dask\]"):
+    with pytest.raises(UsageError, match=r"--engine dask: install the extra: .* '\.\[dask\]' in"):
         list(run_tasks(square, NUMBERS, engine="dask"))
 
 

@@ -15,6 +15,7 @@ from tiny_ranks import run_ranks
 from tiny_sets import TAGS, music_and_noise
 from tiny_suite import COMPARISON, DAT, assert_same_weights, run, run_well, values, weights
 
+from manifests.extras import how_to_install
 from trainer import keeper
 from trainer.adabn import average_from_here
 from trainer.config import ModelConfig
@@ -121,7 +122,7 @@ def test_torchscript(lively: Tagger, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_onnx(lively: Tagger, tmp_path: Path) -> None:
-    runtime = pytest.importorskip("onnxruntime", reason="install robust-tagger[onnx]")
+    runtime = pytest.importorskip("onnxruntime", reason=how_to_install("onnx"))
     path = tmp_path / "tagger.onnx"
     export_tagger(lively, path, "onnx")
     expected, _ = lively.predict(torch.device("cpu"))(chunks())

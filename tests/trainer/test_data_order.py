@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_sets import write_set
 
+from manifests.batches import full_batches
 from manifests.errors import UsageError
 from trainer.data.index import ExampleRef, load_refs
 from trainer.data.order import by_shard, epoch_order, rank_orders, rank_ranges, shuffle_in_windows
 from trainer.data.plan import BatchPlan
-from trainer.data.songs import full_batches, song_batches
+from trainer.data.songs import song_batches
 
 
 def fake_refs(song_of: list[int], per_shard: int = 7) -> list[ExampleRef]:

@@ -16,10 +16,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from manifests.batches import full_batches
 from manifests.errors import UsageError
 from trainer.data.index import ExampleRef
 from trainer.data.order import by_shard, rank_orders, rank_ranges
-from trainer.data.songs import full_batches, song_batches
+from trainer.data.songs import song_batches
 
 logger = logging.getLogger(__name__)
 

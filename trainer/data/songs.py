@@ -7,34 +7,11 @@ count one song twice.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 LOOK_AHEAD_BATCHES: Final = 8
 """How far ahead, in batches, a rank looks for songs that no *other* rank has in this step."""
-
-
-def full_batches(song_counts: Collection[int], n_examples: int, batch_size: int) -> int:
-    """Return how many full batches of distinct songs any range of ``n_examples`` surely gives.
-
-    k batches of B distinct songs exist exactly when sum_s min(c_s, k) >= k·B, c_s being the
-    excerpts of song s in the range. A range holds at most the excerpts that the whole data hold,
-    so n - sum_s max(0, c_s - k) >= k·B over the whole data is enough, whatever range was drawn.
-
-    Args:
-        song_counts: excerpts of each song in the whole data.
-        n_examples: length of the range.
-        batch_size: B.
-
-    Returns:
-        The largest such k; 0 where there is none.
-    """
-    histogram = Counter(song_counts)
-    for k in range(n_examples // batch_size, 0, -1):
-        excess = sum(songs * max(0, count - k) for count, songs in histogram.items())
-        if n_examples - excess >= k * batch_size:
-            return k
-    return 0
 
 
 def song_batches(
@@ -44,15 +21,15 @@ def song_batches(
 
     A batch takes the next examples whose songs it does not hold yet. A song with as many excerpts
     left as there are batches to come is taken at once: by that rule, k batches come out whenever
-    they exist (see ``full_batches``), for each batch lowers sum_s min(c_s, k) by exactly B. Among
-    the next few batches' worth, songs that another rank has in the same step are passed over, so
-    that negatives gathered over ranks are other songs too.
+    they exist (see ``manifests.batches``), for each batch lowers sum_s min(c_s, k) by exactly B.
+    Among the next few batches' worth, songs that another rank has in the same step are passed over,
+    so that negatives gathered over ranks are other songs too.
 
     Args:
         orders: examples of each rank, in order.
         songs: song of every example.
         batch_size: B.
-        n_batches: k, at most ``full_batches``.
+        n_batches: k, at most ``manifests.batches.full_batches``.
 
     Returns:
         By rank and batch, the B examples.
