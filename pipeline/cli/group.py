@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 
 from manifests.errors import ManifestError, UsageError
+from manifests.parent import renew_in_silence
 from pipeline.cli.visible import visible
 
 _COMMANDS: Final = {
@@ -74,3 +75,4 @@ def prep(debug: bool) -> None:
 
     A first look: 'prep doctor', then 'prep demo-corpora demo'.
     """
+    renew_in_silence()

@@ -120,6 +120,33 @@ def test_workers_leave_control_c_to_their_parent() -> None:
     assert sorted(run_tasks(interrupt_itself, NUMBERS, jobs=2)) == list(range(9))
 
 
+GROWING = """
+import contextlib, time
+import joblib
+from pipeline.cli.group import prep
+
+def grow(number):
+    setattr(time, f"kept{number}", bytearray(b"x") * 350_000_000)  # a module stays
+    time.sleep(1.1)
+    return number
+
+if __name__ == "__main__":
+    with contextlib.suppress(SystemExit):
+        prep(["doctor", "--help"])
+    print(joblib.Parallel(n_jobs=2)(joblib.delayed(grow)(n) for n in range(6)))
+"""
+
+
+def test_workers_that_grew_are_replaced_in_silence(tmp_path: Path) -> None:
+    """joblib warns of it, which here, where warnings are errors, would be raised in its thread."""
+    script = tmp_path / "growing.py"
+    script.write_text(GROWING)
+    command = [sys.executable, "-W", "error::UserWarning", str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.stdout.splitlines()[-1:] == ["[0, 1, 2, 3, 4, 5]"], done.stderr
+    assert "A worker stopped" not in done.stderr
+
+
 def test_a_caller_that_stops_early_leaves_nothing_behind() -> None:
     tasks = run_tasks(square, NUMBERS, jobs=2)
     next(tasks)

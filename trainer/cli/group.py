@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 
 from manifests.errors import ManifestError, UsageError
+from manifests.parent import renew_in_silence
 
 _COMMANDS: Final = {
     "dat": "trainer.cli.methods:dat",
@@ -80,5 +81,6 @@ def train(debug: bool, verbose: bool) -> None:
 
     A first look: 'train dat --preset demo --shards DIR --out RUN'.
     """
+    renew_in_silence()
     level = logging.INFO if verbose else logging.WARNING
     logging.basicConfig(level=level, format="%(levelname)s %(message)s")
