@@ -155,7 +155,7 @@ def test_a_bucket_that_is_misspelt_is_not_made(
         "s3://dtaa/set/.plan/plan.json: cannot be written: expected the bucket dtaa, found none; "
         "check its name or make it first"
     )
-    assert [b["Name"] for b in boto3.client("s3").list_buckets()["Buckets"]] == ["data"]
+    assert "dtaa" not in {b["Name"] for b in boto3.client("s3").list_buckets()["Buckets"]}
 
 
 def test_a_server_that_is_away_for_a_moment(
