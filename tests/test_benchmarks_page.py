@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -52,3 +53,35 @@ def test_a_step_within_the_noise_has_no_figure() -> None:
     table = _curve_table("stage", {"plan": lost, "build": seen})
     assert table[2].startswith("| plan | - | - | 0.50 | ")
     assert table[3].startswith("| build | 20.00 | 2.00 | 0.50 | ")
+
+
+@pytest.mark.usefixtures("benchmarks")
+def test_the_plain_reader_fills_a_batch_from_few_clips(tmp_path: Path) -> None:
+    import bench_loader
+    from tiny_sets import write_set
+
+    shard_set = write_set(str(tmp_path), n_songs=2, excerpts=1, n_samples=3 * 22_050)
+    assert next(bench_loader.whole_clips(shard_set, "clean.flac")) == bench_loader.BATCH
+
+
+@pytest.mark.usefixtures("benchmarks")
+@pytest.mark.parametrize("name", ["loader", "peers", "s3"])
+def test_quick_sizes_hold_a_batch_of_different_songs(name: str) -> None:
+    import run_all
+
+    file, *arguments = run_all.COMMANDS[name][1]
+    bench = importlib.import_module(Path(file).stem)
+    assert int(arguments[arguments.index("--clips") + 1]) >= bench.BATCH
+
+
+@pytest.mark.usefixtures("benchmarks")
+def test_fewer_clips_than_a_batch_are_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("bench_loader", "bench_peers"):
+        bench = importlib.import_module(name)
+        monkeypatch.setattr(sys, "argv", [name, "--clips", "23"])
+        with pytest.raises(SystemExit) as caught:
+            bench.main()
+        assert caught.value.code == 2
+        assert "--clips: expected at least 24" in capsys.readouterr().err

@@ -48,8 +48,8 @@ def whole_clips(shard_set: ShardSet, member: str) -> Iterator[int]:
     def select(name: str) -> bool:
         return name.endswith((member, ".json"))
 
+    crops = list[torch.Tensor]()  # kept from pass to pass: clips may be fewer than a batch
     while True:
-        crops = list[torch.Tensor]()
         data = wds.WebDataset(urls, shardshuffle=False, select_files=select, empty_check=False)
         for sample in data:
             waveform, _ = soundfile.read(io.BytesIO(sample[member]), dtype="float32")
@@ -86,6 +86,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--workers", type=int, default=0)
     options = parser.parse_args()
+    if options.clips < BATCH:
+        parser.error(f"--clips: expected at least {BATCH}, a batch of different songs")
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         shard_set = write_set(

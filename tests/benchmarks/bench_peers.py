@@ -79,6 +79,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    if options.clips < BATCH:
+        parser.error(f"--clips: expected at least {BATCH}, a batch of different songs")
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -170,7 +170,13 @@ def measure(root: Path, clips: int, seconds: float) -> dict[str, float]:
 
 
 @click.command()
-@click.option("--clips", default=24, show_default=True, help="Music clips of 29.1 s.")
+@click.option(
+    "--clips",
+    type=click.IntRange(BATCH),
+    default=24,
+    show_default=True,
+    help="Music clips of 29.1 s.",
+)
 @click.option("--seconds", default=5.0, show_default=True, help="Of each stream.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def main(clips: int, seconds: float, as_json: bool) -> None:

@@ -30,10 +30,10 @@ COMMANDS: dict[str, tuple[list[str], list[str]]] = {
         ["bench_build.py", "--clips", "64", "--hours", "1", "--json"],
         ["bench_build.py", "--clips", "16", "--hours", "0", "--json"],
     ),
-    "loader": (["bench_loader.py"], ["bench_loader.py", "--clips", "16", "--seconds", "2"]),
+    "loader": (["bench_loader.py"], ["bench_loader.py", "--clips", "24", "--seconds", "2"]),
     "peers": (
         ["bench_peers.py", "--json"],
-        ["bench_peers.py", "--clips", "16", "--seconds", "2", "--json"],
+        ["bench_peers.py", "--clips", "24", "--seconds", "2", "--json"],
     ),
     "train-step": (
         ["bench_train_step.py", "--device", "cpu", "--batch", "12", "--turns", "5",
@@ -58,7 +58,7 @@ COMMANDS: dict[str, tuple[list[str], list[str]]] = {
         ["bench_cost_curve.py", "full-size", "--quick", "--json"],
     ),
     "s3": (
-        ["bench_s3.py", "--json"], ["bench_s3.py", "--clips", "8", "--seconds", "2", "--json"],
+        ["bench_s3.py", "--json"], ["bench_s3.py", "--clips", "24", "--seconds", "2", "--json"],
     ),
 }  # fmt: skip
 """Arguments of each bench, in full and quick."""

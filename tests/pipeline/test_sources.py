@@ -42,7 +42,7 @@ def test_local_paths_become_absolute_and_urls_stay(
     assert absolute_url("~/a") == "/home/me/a"
     assert absolute_url("/x/~/a") == "/x/~/a"
     assert absolute_url("~nobody-of-that-name/a") == f"{tmp_path}/~nobody-of-that-name/a"
-    for url in ("s3://bucket/a", "memory://a", "file:///a%20b", "pipe:cat"):
+    for url in ("s3://bucket/a", "memory://a", Path("/a b").as_uri(), "pipe:cat"):
         assert absolute_url(url) == url
 
 
