@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import sys
@@ -56,12 +57,16 @@ def test_a_step_within_the_noise_has_no_figure() -> None:
 
 
 @pytest.mark.usefixtures("benchmarks")
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # WebDataset 1.0 leaves it
 def test_the_plain_reader_fills_a_batch_from_few_clips(tmp_path: Path) -> None:
     import bench_loader
     from tiny_sets import write_set
 
     shard_set = write_set(str(tmp_path), n_songs=2, excerpts=1, n_samples=3 * 22_050)
-    assert next(bench_loader.whole_clips(shard_set, "clean.flac")) == bench_loader.BATCH
+    crops = bench_loader.whole_clips(shard_set, "clean.flac")
+    assert next(crops) == bench_loader.BATCH
+    del crops
+    gc.collect()
 
 
 @pytest.mark.usefixtures("benchmarks")
