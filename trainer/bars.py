@@ -169,6 +169,19 @@ def find_run(runs: Path, method: str) -> Path:
     return found[0]
 
 
+def all_bars(runs: Path, shards: str) -> list[Bar]:
+    """Return every bar of a folder of runs on a suite.
+
+    Raises:
+        ManifestError: a run or a set is missing or damaged.
+    """
+    roles = open_roles(shards)
+    baseline, dat, supervised = (find_run(runs, name) for name in ("baseline", "dat", "supervised"))
+    pairs = zip(load_scores([str(baseline)]), load_scores([str(supervised)]), strict=True)
+    bars = [bar for pair in pairs for bar in score_bars(*pair)]
+    return [*bars, probe_bar(dat, roles), domain_bar(dat)]
+
+
 @click.command()
 @click.argument("runs", type=click.Path(exists=True, path_type=Path))
 @click.option("--shards", required=True, metavar="DIR", help="Folder of the suite.")
@@ -176,11 +189,10 @@ def find_run(runs: Path, method: str) -> Path:
 def main(ctx: click.Context, /, runs: Path, shards: str) -> None:
     """Print every bar with its figures; exit status 1 where one is missed."""
     keep_freed_memory()
-    roles = open_roles(shards)
-    baseline, dat, supervised = (find_run(runs, name) for name in ("baseline", "dat", "supervised"))
-    pairs = zip(load_scores([str(baseline)]), load_scores([str(supervised)]), strict=True)
-    bars = [bar for pair in pairs for bar in score_bars(*pair)]
-    bars += [probe_bar(dat, roles), domain_bar(dat)]
+    try:
+        bars = all_bars(runs, shards)
+    except ManifestError as error:
+        raise click.ClickException(str(error)) from error
     for bar in bars:
         click.echo(f"{'reached' if bar.reached else 'MISSED '}  {bar.asked}: {bar.found}")
     if not all(bar.reached for bar in bars):

@@ -99,8 +99,11 @@ def test_runs_are_found_by_method(tmp_path: Path) -> None:
 
 
 def test_the_command_without_runs(tmp_path: Path) -> None:
+    """One line, no traceback."""
     result = CliRunner().invoke(main, [str(tmp_path), "--shards", str(tmp_path)])
-    assert result.exit_code != 0
+    assert result.exit_code == 1
+    assert result.output.startswith(f"Error: {tmp_path}: expected a suite (suite.json in it")
+    assert result.output.count("\n") == 1
 
 
 def test_a_probe_is_held_against_the_mean_of_several_random_encoders(
