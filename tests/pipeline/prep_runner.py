@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from click.testing import CliRunner
@@ -36,3 +37,8 @@ def run_prep(*arguments: object) -> Ran:
         prep, [str(a) for a in arguments], prog_name="prep", catch_exceptions=False
     )
     return Ran(result.exit_code, result.stdout, result.stderr)
+
+
+def scan_of(root: Path) -> Ran:
+    """Scan a folder of music."""
+    return run_prep("scan", "--corpus", "folder", "--root", root, "--jobs", 1, "--json")

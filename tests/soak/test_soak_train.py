@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 
 import pytest
-import soak_train
-from soak_train import Soak, soak_training
+from disturbed_training import damage
+from soak_train import soak_training
+from soaked_training import Soak
 from soaking import BrokenPromiseError, expect_message, run_rounds
 
 
@@ -67,7 +68,7 @@ def test_damage_changes_a_file(tmp_path: Path) -> None:
     path = tmp_path / "file"
     for seed in range(30):
         path.write_bytes(bytes(range(256)))
-        soak_train.damage(path, random.Random(seed))
+        damage(path, random.Random(seed))
         found = path.read_bytes()
         assert found != bytes(range(256))
         assert len(found) < 256 or sum(a != b for a, b in enumerate(found)) == 1

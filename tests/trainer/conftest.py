@@ -5,7 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tiny_suite import DAT, run_well, write_suite
+from score_cases import write_run
+from tiny_bands import write_narrow_run
+from tiny_sets import write_set
+from tiny_suite import DAT, SAMPLES, run_well, write_suite
+
+from manifests.shardset import ShardSet
+from trainer.compare import Comparison, compare_runs
+from trainer.evaluation.scored import Scored, load_scores
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +27,43 @@ def dat_run(suite: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("runs") / "dat"
     run_well("dat", "--shards", suite, "--out", run, *DAT)
     return run
+
+
+@pytest.fixture(scope="session")
+def shard_set(tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
+    """A set of two halves to load, 24 examples in each; read only."""
+    return write_set(str(tmp_path_factory.mktemp("loader")), n_songs=16, excerpts=3)
+
+
+@pytest.fixture(scope="session")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
+    """Recordings of the full band; read only."""
+    folder = tmp_path_factory.mktemp("wide")
+    return write_set(
+        str(folder), n_songs=4, snrs_db=(), halves=False, name="real", n_samples=SAMPLES
+    )
+
+
+@pytest.fixture(scope="session")
+def narrow_run(dat_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a training set below 7,200 Hz, whose tagger hears differences; read only."""
+    return write_narrow_run(tmp_path_factory.mktemp("narrow") / "narrow", dat_run)
+
+
+@pytest.fixture(scope="session")
+def scored(tmp_path_factory: pytest.TempPathFactory) -> list[Scored]:
+    """Scores of three methods, one of them with two seeds, on three sets."""
+    folder = tmp_path_factory.mktemp("runs")
+    runs = [
+        write_run(folder, "random", "random-encoder", skill=0.0),
+        write_run(folder, "base0", "baseline", 0),
+        write_run(folder, "base1", "baseline", 1),
+        write_run(folder, "dat", "dat", skill=3.0),
+    ]
+    return load_scores(runs)
+
+
+@pytest.fixture(scope="session")
+def table(scored: list[Scored]) -> Comparison:
+    """Their comparison."""
+    return compare_runs(scored)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -25,6 +26,8 @@ from trainer.perturb.names import is_perturbation
 TAGS = ("guitar", "piano", "drums", "female voice", "never")
 SNRS_DB = {"noisy.snr_10": 10.0, "noisy.snr_-10": -10.0}
 LABEL = SetLabel("test-musan", "r" * 64, "p" * 64, None)
+OTHER = replace(LABEL, name="test-audioset", recipe_id="o" * 64)
+REAL = replace(LABEL, name="videos", recipe_id="v" * 64)
 METRIC = MetricDefinition(n_draws=100)
 
 
@@ -91,6 +94,17 @@ def write_scores(
     url = write_score_file(folder, file, clips)
     write_sample(url.removesuffix(SUFFIX) + EMBEDDINGS, sample_embeddings(clips))
     return url
+
+
+def write_run(folder: Path, name: str, method: str, seed: int = 0, *, skill: float = 2.0) -> str:
+    """A run evaluated on two noise sets and on real recordings; returns its folder."""
+    out = str(folder / name / "evaluation")
+    config = f"{method:c<64}"
+    for number, label in enumerate((LABEL, OTHER, REAL)):
+        members = ("audio",) if label is REAL else ("clean", "noisy.snr_10", "noisy.snr_-10")
+        clips = scores_of(seed + 10 * number, skill=skill, members=members, set_seed=number)
+        write_scores(out, clips, name=name, method=method, seed=seed, config=config, label=label)
+    return str(folder / name)
 
 
 def reordered(clips: ClipScores, order: Sequence[int]) -> ClipScores:

@@ -1,9 +1,8 @@
-"""Each row of the design's table of bad input that concerns prep, with the words the user reads."""
+"""Bad audio of every sort, with the words the user reads; odd audio that is good is built."""
 
 from __future__ import annotations
 
 import io
-import shutil
 import struct
 from pathlib import Path
 
@@ -13,16 +12,8 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 from plain_reader import check_snrs, read_set
-from prep_runner import Ran, run_prep
-from tiny_corpora import (
-    Corpora,
-    chord,
-    generator,
-    set_hashes,
-    write_audio,
-    write_mtat,
-    write_table,
-)
+from prep_runner import Ran, run_prep, scan_of
+from tiny_corpora import Corpora, chord, generator, write_audio
 
 RATE = 22_050
 GOOD = [f"good{number:02d}.wav" for number in range(20)]
@@ -66,10 +57,6 @@ def write_zoo(root: Path) -> Path:
     late = np.concatenate([np.zeros(9 * RATE), sound])
     write_audio(root / "late.wav", late, RATE)
     return root
-
-
-def scan_of(root: Path) -> Ran:
-    return run_prep("scan", "--corpus", "folder", "--root", root, "--jobs", 1, "--json")
 
 
 @pytest.fixture(scope="module")
@@ -160,125 +147,6 @@ def test_the_shortest_duration_can_be_chosen(zoo: Path, corpora: Corpora, tmp_pa
     assert len(read_set(tmp_path / "set")) == len(GOOD) + 1
 
 
-def test_files_that_a_table_names_and_nobody_has(corpora: Corpora, tmp_path: Path) -> None:
-    music = Path(shutil.copytree(corpora.music, tmp_path / "music"))
-    (music / "clips/clip03.wav").unlink()
-    ran = scan_of(music)
-    (reject,) = ran.record["rejected"]
-    assert (reject["path"], reject["reason"]) == ("clips/clip03.wav", "missing")
-    assert "expected clips/clip03.wav" in reject["detail"]
-
-
-def test_ragged_metadata_costs_its_row(corpora: Corpora, tmp_path: Path) -> None:
-    music = Path(shutil.copytree(corpora.music, tmp_path / "music"))
-    with (music / "metadata.csv").open("a") as file:
-        file.write("clips/clip00.wav,train\n../../etc/passwd,train,,,,\nx.wav,dev,,,,\n")
-    ran = scan_of(music)
-    assert ran.record["clips"] == 16 and ran.record["rejects"] == {"ragged": 3}
-    details = [r["detail"] for r in ran.record["rejected"]]
-    assert "metadata.csv line 18: expected 6 columns, got 2" in details
-    assert any("line 19: expected a path below the folder" in d for d in details)
-    assert any("line 20: expected a split, one of train, valid, test, any" in d for d in details)
-
-
-def test_metadata_without_its_columns(corpora: Corpora, tmp_path: Path) -> None:
-    music = Path(shutil.copytree(corpora.music, tmp_path / "music"))
-    (music / "metadata.csv").write_text("file,tag\na.wav,rock\n")
-    ran = run_prep("scan", "--corpus", "folder", "--root", music)
-    assert ran.status == 1
-    assert ran.error == (
-        "prep: metadata.csv: expected a header with one column path, got: file, tag; fetch the "
-        "file again"
-    )
-
-
-@pytest.mark.parametrize(
-    ("corpus", "words"),
-    [
-        ("mtat", "expected annotations_final.csv in"),
-        ("mtg-jamendo", "expected "),
-        ("audioset", "expected "),
-        ("musan", "expected files such as noise/free-sound/noise-free-sound-0000.wav"),
-    ],
-)
-def test_a_wrong_folder_is_one_line_with_the_layout(
-    corpora: Corpora, corpus: str, words: str
-) -> None:
-    """The folder of another corpus."""
-    ran = run_prep("scan", "--corpus", corpus, "--root", corpora.music)
-    assert (ran.status, ran.out) == (1, "")
-    lines = ran.err.strip().splitlines()
-    assert len(lines) == 1 and lines[0].startswith(f"prep: {corpus}: {words}")
-    assert str(corpora.music) in lines[0] and "the folder should hold: " in lines[0]
-
-
-def test_a_folder_one_level_too_high_names_the_right_one(tmp_path: Path) -> None:
-    write_mtat(tmp_path / "data/mtat", "d")
-    ran = run_prep("scan", "--corpus", "mtat", "--root", tmp_path / "data")
-    assert "mtat/annotations_final.csv is there: name the folder that the layout starts at" in (
-        ran.error
-    )
-
-
-def test_a_file_in_the_place_of_a_folder(tmp_path: Path) -> None:
-    (tmp_path / "music.zip").write_bytes(b"PK")
-    ran = run_prep("scan", "--corpus", "folder", "--root", tmp_path / "music.zip")
-    assert ran.status == 1
-    assert ran.error == f"prep: {tmp_path}/music.zip: expected a folder, got a file; check the path"
-
-
-@pytest.mark.parametrize(
-    "url", ["pipe:cat /etc/passwd", "pipe://x", "simplecache::memory://x", "ssh://h/x", "data://x"]
-)
-@pytest.mark.parametrize("place", ["--music", "--noise", "--out", "--root", "verify"])
-def test_hostile_urls_are_refused_everywhere(
-    corpora: Corpora, tmp_path: Path, url: str, place: str
-) -> None:
-    music, noise, out = f"folder={corpora.music}", f"folder={corpora.noise}", str(tmp_path / "set")
-    if place == "--root":
-        ran = run_prep("scan", "--corpus", "folder", "--root", url)
-    elif place == "verify":
-        ran = run_prep("verify", url)
-    else:
-        music = f"folder={url}" if place == "--music" else music
-        noise = f"folder={url}" if place == "--noise" else noise
-        out = url if place == "--out" else out
-        arguments = ("--jobs", 1, "--limit", 1, "--out", out)
-        ran = run_prep("build-shards", "--music", music, "--noise", noise, *arguments)
-    assert (ran.status, ran.out) == (2, "")
-    assert f"{url}" in ran.error and "refused; expected a plain path or a URL such as" in ran.error
-
-
-def test_a_scheduler_that_nobody_runs(
-    corpora: Corpora, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("distributed")
-    monkeypatch.setattr("pipeline.dask_engine.SCHEDULER_TIMEOUT_S", 0.5)
-    monkeypatch.setenv("ROBUST_TAGGER_CACHE", str(tmp_path / "cache"))
-    arguments = ("--engine", "dask", "--scheduler", "tcp://127.0.0.1:1", "--out", tmp_path / "set")
-    sources = ("--music", f"folder={corpora.music}", "--noise", f"folder={corpora.noise}")
-    ran = run_prep("build-shards", *sources, *arguments)
-    assert ran.status == 2 and "Traceback" not in ran.err
-    assert ran.error.startswith(
-        "prep: --scheduler tcp://127.0.0.1:1: no dask scheduler answers there ("
-    )
-    assert not (tmp_path / "set").exists()
-
-
-def test_output_of_another_config_and_of_somebody_else(corpora: Corpora, tmp_path: Path) -> None:
-    out = tmp_path / "set"
-    sources = ("--music", f"folder={corpora.music}", "--noise", f"folder={corpora.noise}")
-    arguments = ("build-shards", *sources, "--limit", 1, "--jobs", 1, "--out")
-    assert run_prep(*arguments, out, "--snr", 0).status == 0
-    before = set_hashes(out)
-    ran = run_prep(*arguments, out, "--snr", 5)
-    assert ran.status == 1
-    assert "holds a set of another option: snrs_db was [0.0], now [5.0]; choose" in ran.error
-    assert set_hashes(out) == before
-    ran = run_prep(*arguments, corpora.music)
-    assert ran.status == 1 and "expected a new folder, an empty one or a set, found" in ran.error
-
-
 def test_a_folder_of_silence_says_so(corpora: Corpora, tmp_path: Path) -> None:
     for number in range(3):
         write_audio(tmp_path / f"music/{number}.wav", np.zeros(3 * RATE), RATE)
@@ -308,13 +176,6 @@ def test_a_broken_file_with_a_line_end_in_its_name_is_one_line(
     assert ran.status == 1
     assert "\n" not in ran.error.strip() and "\x1b" not in ran.error
     assert "two\\nlines" in ran.error
-
-
-def test_a_table_that_names_one_file_twice(corpora: Corpora, tmp_path: Path) -> None:
-    write_audio(tmp_path / "music/a.wav", chord(generator("a"), 3.0, RATE), RATE)
-    write_table(tmp_path / "music", ["a.wav,train,,,,", "a.wav,test,,,,"])
-    ran = scan_of(tmp_path / "music")
-    assert ran.record["clips"] == 1 and ran.record["rejects"] == {"duplicate-id": 1}
 
 
 def test_an_end_to_end_run_on_music_of_every_sort(corpora: Corpora, tmp_path: Path) -> None:
