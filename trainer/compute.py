@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
 
+import joblib
 import torch
 from torch import nn
 
@@ -131,12 +132,19 @@ def open_compute(system: SystemConfig) -> Iterator[Compute]:
 def shared_cores(size: int) -> int:
     """Return how many cores this process has for itself, at least 1.
 
+    They are shares of the cores that affinity and a container's quota leave (joblib.cpu_count), or
+    of ``OMP_NUM_THREADS``. Not under torchrun, which sets that to 1 itself where nobody has.
+
     Args:
         size: processes of the run, for where torchrun does not say how many are on this machine.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    local = os.environ.get("LOCAL_WORLD_SIZE", "")
-    return max((cores or 1) // (int(local) if local.isdecimal() else size), 1)
+    cores: int = joblib.cpu_count()
+    local, threads = (os.environ.get(n, "") for n in ("LOCAL_WORLD_SIZE", "OMP_NUM_THREADS"))
+    if local.isdecimal() and int(local) > 0:
+        return max(cores // int(local), 1)
+    if threads.isdecimal() and int(threads) > 0:
+        cores = int(threads)
+    return max(cores // size, 1)
 
 
 @contextlib.contextmanager

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-import os
 import shutil
 from collections.abc import Iterator
 
+import joblib
 import pytest
 import torch
 from torch import nn
@@ -33,14 +33,28 @@ def one(system: SystemConfig = CPU) -> Compute:
 
 
 @pytest.mark.parametrize(
-    ("cores", "size", "local", "expected"),
-    [(8, 1, "", 8), (8, 3, "", 2), (2, 4, "", 1), (8, 16, "4", 2), (8, 16, "x", 1)],
+    ("cores", "size", "local", "threads", "expected"),
+    [
+        (8, 1, "", "", 8),
+        (8, 3, "", "", 2),
+        (2, 4, "", "", 1),
+        (8, 16, "4", "", 2),
+        (8, 16, "x", "", 1),
+        (8, 2, "0", "", 4),
+        (8, 1, "", "2", 2),
+        (8, 2, "", "4", 2),
+        (8, 4, "", "2", 1),
+        (8, 1, "", "0", 8),
+        (8, 1, "", "4,2", 8),
+        (8, 4, "4", "1", 2),
+    ],
 )
 def test_processes_of_a_machine_share_its_cores(
-    monkeypatch: pytest.MonkeyPatch, cores: int, size: int, local: str, expected: int
+    monkeypatch: pytest.MonkeyPatch, cores: int, size: int, local: str, threads: str, expected: int
 ) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(cores), raising=False)
+    monkeypatch.setattr(joblib, "cpu_count", lambda: cores)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", local)
+    monkeypatch.setenv("OMP_NUM_THREADS", threads)
     assert shared_cores(size) == expected
 
 

@@ -16,7 +16,8 @@ class SystemConfig:
             A stage that is resumed keeps its own; stage 2 is always float32.
         compile: ``auto`` compiles the encoder on a GPU, ``on`` everywhere, ``off`` never.
         workers: decoding processes of a loader; 0 decodes in the training process.
-        threads: CPU threads of the model; 0 shares the cores among the processes of the machine.
+        threads: CPU threads of the model; 0 shares the cores, or ``OMP_NUM_THREADS`` of
+            them, among the processes of the machine.
         shard_cache: local folder that keeps shards of object stores (s3://...), each fetched whole
             once; processes may share it. Empty: members are read by byte ranges.
         shard_cache_gb: size limit of that folder, GB; shards that find no room are read by byte
