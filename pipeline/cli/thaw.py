@@ -55,7 +55,12 @@ _SHOWN = 20
 @click.option(
     "--match-only", is_flag=True, help="Find the sources and say what is there; render nothing."
 )
-@click.option("--overwrite", is_flag=True, help="Replace a set that is there.")
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Replace another set that is there; of this thaw, hash all files and render anew where "
+    "one is damaged.",
+)
 @apply(corpus_options)
 @apply(run_options)
 @as_json

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Final
 
 from manifests import store
 from manifests.errors import ManifestError
 from manifests.records import parse_json
-from manifests.shardset import INDEX
+from manifests.shardset import INDEX, load_set
 from pipeline.frozen.marker import Marker, read_marker
 from pipeline.frozen.thaw_plan import THAW, thaw_url
 from pipeline.frozen.thawed_set import EXTRA_FILES, VERDICTS
 from pipeline.frozen.write import folder_names
-from pipeline.output import clear
-from pipeline.shard_task import PLAN_FOLDER
+from pipeline.set_files import (
+    SHARD_FILE,
+    clear,
+    entries,
+    is_set,
+    lost_files,
+    refuse_others,
+    remove_damaged,
+)
+from pipeline.shard_task import HEADER, PLAN_FOLDER
 
+_log = logging.getLogger(__name__)
 _ADVICE: Final = "choose another --out or --overwrite"
 
 
 def prepare_thaw(out: str, marker: Marker, *, overwrite: bool) -> bool:
     """Make sure that ``out`` is empty, or this very thaw, begun or finished.
+
+    Overwriting clears what is another set. A finished thaw of which a file is lost is rendered
+    anew; with ``overwrite`` every file is hashed, and one that is damaged counts as lost.
 
     Args:
         out: path or URL of the set.
@@ -32,30 +45,71 @@ def prepare_thaw(out: str, marker: Marker, *, overwrite: bool) -> bool:
     Raises:
         ManifestError: it holds something else.
     """
-    names = [name for name in folder_names(out) if not name.endswith(".partial")]
-    if not [name for name in names if not name.startswith(".") or name == PLAN_FOLDER]:
+    names = folder_names(out)
+    refuse_others(out, names, "this thaw")
+    if not is_set(names) or _not_begun(out, names):
         return True
-    if INDEX not in names and PLAN_FOLDER not in names:
-        raise ManifestError(
-            f"{out}: expected a new folder, an empty one or this thaw, found "
-            f"{', '.join(names[:3])}; choose another --out (--overwrite removes sets only)"
-        )
-    known = read_marker(out) if INDEX in names else None
-    if known == marker and VERDICTS in names:
-        store.remove(store.join(out, PLAN_FOLDER))
-        return False
-    if overwrite:
-        clear(out)
-        for name in EXTRA_FILES:
-            store.remove(store.join(out, name))
-        return True
-    if INDEX not in names and _begun(out) == marker.recipe_id:
-        return True
-    if known is not None and known.recipe_id == marker.recipe_id:
-        what = "a thaw of this recipe with other options, tools or sources"
+    try:
+        _check_same(out, names, marker)
+        if INDEX not in names:
+            return True
+        lost = _lost(out, names, check_hashes=overwrite)
+    except ManifestError:
+        if not overwrite:
+            raise
     else:
-        what = "another set" if INDEX in names else "the beginning of another set"
+        if not lost:
+            store.remove(store.join(out, PLAN_FOLDER))
+            return False
+        _log.warning(
+            "%s: %s missing, cut short or damaged; thawing again", out, ", ".join(lost[:3])
+        )
+    clear(out)
+    return True
+
+
+def check_thaw_place(out: str) -> None:
+    """Refuse a folder that no thaw may write to, before any source is read.
+
+    Raises:
+        ManifestError: it holds something else than a set.
+    """
+    refuse_others(out, folder_names(out), "this thaw")
+
+
+def _not_begun(out: str, names: list[str]) -> bool:
+    """Tell whether all that is there is a plan folder without a header: killed before that."""
+    if INDEX in names or any(map(SHARD_FILE.fullmatch, names)):
+        return False
+    return not {THAW, HEADER} & set(entries(store.join(out, PLAN_FOLDER)))
+
+
+def _check_same(out: str, names: list[str], marker: Marker) -> None:
+    """Check that a set, finished or begun, is of this thaw.
+
+    A thaw that was begun may have been asked for other examples, or found other sources: each of
+    its shards says what it was rendered from.
+    """
+    if INDEX not in names:
+        if _begun(out) != marker.recipe_id:
+            raise ManifestError(f"{out}: holds the beginning of another set; {_ADVICE}")
+        return
+    known = read_marker(out)
+    if known == marker:
+        return
+    same = known is not None and known.recipe_id == marker.recipe_id and VERDICTS in names
+    what = "a thaw of this recipe with other options, tools or sources" if same else "another set"
     raise ManifestError(f"{out}: holds {what}; {_ADVICE}")
+
+
+def _lost(out: str, names: list[str], *, check_hashes: bool) -> list[str]:
+    """Return the files of a finished thaw that are gone, cut short, or found to be damaged."""
+    try:
+        index = load_set(out).index
+    except ManifestError as error:
+        raise ManifestError(f"{error}; {_ADVICE}") from error
+    damaged = remove_damaged(out, index, names, EXTRA_FILES) if check_hashes else []
+    return damaged or lost_files(out, index, names, EXTRA_FILES)
 
 
 def _begun(out: str) -> str | None:

@@ -24,6 +24,7 @@ from pipeline.frozen.recipe import Recipe
 from pipeline.frozen.thaw_plan import ShardVerdicts
 from pipeline.frozen.thaw_task import move
 from pipeline.frozen.verdict import ExampleVerdict, Tally
+from pipeline.set_files import SHARD_FILE
 from pipeline.shard_task import PLAN_FOLDER
 
 VERDICTS: Final = "verdicts.parquet"
@@ -34,7 +35,8 @@ EXTRA_FILES: Final = (MARKER, VERDICTS)
 def close_gaps(out: str, shards: Sequence[ShardVerdicts]) -> list[ShardSidecar]:
     """Number the shards that hold something from 0 on and return their sidecars.
 
-    Killed in between, the next run renders the shards anew that are no longer where they were, and
+    Others go: an interrupted thaw may have been asked for more examples than this one. Killed in
+    between, the next run renders the shards anew that are no longer where they were, and
     ends with the same files.
     """
     kept = [shard.number for shard in shards if shard.n_bytes]
@@ -42,10 +44,15 @@ def close_gaps(out: str, shards: Sequence[ShardVerdicts]) -> list[ShardSidecar]:
         if number == old:
             continue
         sidecar = replace(read_sidecar(out, old), file=shard_name(number))
-        store.remove(store.join(out, sidecar_name(old)))
+        for name in (sidecar_name(old), sidecar_name(number)):  # neither fits while the tar moves
+            store.remove(store.join(out, name))
         move(store.join(out, shard_name(old)), store.join(out, shard_name(number)))
         text = canonical_json(sidecar) + "\n"
         store.write_text(store.join(out, sidecar_name(number)), text)
+    names = {name(number) for number in range(len(kept)) for name in (shard_name, sidecar_name)}
+    for name in store.list_names(out):
+        if SHARD_FILE.fullmatch(name) and name not in names:
+            store.remove(store.join(out, name))
     return [read_sidecar(out, number) for number in range(len(kept))]
 
 

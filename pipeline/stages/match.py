@@ -38,7 +38,7 @@ class ThawOptions:
         jobs: worker processes.
         engine: ``loky`` or ``dask``.
         scheduler: address of a dask scheduler.
-        overwrite: replace a thaw of other sources, or another set.
+        overwrite: replace a thaw of other sources, or another set; hash the files of this one.
     """
 
     accept: str = IDENTICAL

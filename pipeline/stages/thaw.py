@@ -13,7 +13,7 @@ from manifests.tables import read_table
 from pipeline.engine import run_tasks
 from pipeline.frozen.marker import Marker
 from pipeline.frozen.rows import source_keys
-from pipeline.frozen.thaw_output import prepare_thaw
+from pipeline.frozen.thaw_output import check_thaw_place, prepare_thaw
 from pipeline.frozen.thaw_plan import (
     THAW,
     ShardVerdicts,
@@ -27,8 +27,9 @@ from pipeline.frozen.thaw_plan import (
 from pipeline.frozen.thaw_task import thaw_shard
 from pipeline.frozen.thawed_set import VERDICTS, finish_thaw
 from pipeline.frozen.verdict import ExampleVerdict, Tally, tally, with_sources
-from pipeline.output import clear, locked
+from pipeline.output import locked
 from pipeline.progress import Reporter, SilentReporter
+from pipeline.set_files import clear
 from pipeline.shard_task import PLAN_FOLDER
 from pipeline.sources import Sources, absolute_url
 from pipeline.stages.match import Matched, ThawOptions, match_recipe
@@ -90,6 +91,7 @@ def thaw_recipe(
     out = absolute_url(out)
     if store.scheme(out) == "memory" and (options.jobs > 1 or options.engine != "loky"):
         raise UsageError(f"{out}: lives in this process alone: expected --jobs 1")
+    check_thaw_place(out)
     matched = match_recipe(url, roots, options, reporter=reporter)
     for line in matched.notes:
         say(line)
