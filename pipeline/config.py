@@ -186,7 +186,8 @@ class RunOptions:
         scheduler: address of a dask scheduler; None starts a local one.
         audit: decode every written member again and check it.
         max_reject_percent: more rejects than this stop before rendering.
-        overwrite: replace an existing output of another config.
+        overwrite: replace an existing output of another config; of this one, hash all files and
+            build again what is damaged.
     """
 
     jobs: int = 1

@@ -151,7 +151,7 @@ def _example_rows(plan: Plan, out: str, read: _Read) -> Iterator[ExampleRow]:
         if [entry.key for entry in sidecar.examples] != [row.key for row in rows]:
             raise ManifestError(
                 f"{out}: {sidecar.file}: expected {len(rows)} examples of the plan, "
-                f"got {sidecar.n_examples} others; --overwrite builds the set anew"
+                f"got {sidecar.n_examples} others; remove {name} to have the shard built again"
             )
         read.sidecar_hashes[name] = hashlib.sha256(data).hexdigest()
         read.shards.append(
@@ -165,6 +165,11 @@ def _example_rows(plan: Plan, out: str, read: _Read) -> Iterator[ExampleRow]:
             yield row
 
 
+def index_tags(plan: Plan) -> tuple[str, ...]:
+    """Return the tag vocabulary of a plan's set, in order; empty for a set without tags."""
+    return plan.vocabulary.names if plan.config.with_tags else ()
+
+
 def _index(plan: Plan, header: PlanHeader, shards: Sequence[ShardInfo]) -> SetIndex:
     config = plan.config
     domains = [row.domain for row in plan.rows]
@@ -173,7 +178,7 @@ def _index(plan: Plan, header: PlanHeader, shards: Sequence[ShardInfo]) -> SetIn
         name=config.name,
         split=config.split,
         sample_rate=SAMPLE_RATE,
-        tags=plan.vocabulary.names if config.with_tags else (),
+        tags=index_tags(plan),
         snrs_db=config.snrs_db if config.noise else (),
         noises_per_example=config.noises if config.noise else 0,
         codec=config.codec,

@@ -7,22 +7,22 @@ import fcntl
 import json
 import logging
 import os
-import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from manifests import store
 from manifests.errors import ManifestError
-from manifests.keys import sidecar_name
 from manifests.records import row_from_json
-from manifests.shardset import INDEX, SetIndex, load_set
-from pipeline.finish import FILES
+from manifests.shardset import INDEX, load_set
+from pipeline.frozen.thaw_plan import THAW
+from pipeline.set_files import clear, entries, is_set, lost_files, refuse_others, remove_damaged
 from pipeline.shard_task import HEADER, PLAN_FOLDER, PlanHeader, plan_url
 
 _log = logging.getLogger(__name__)
 
-_SHARD: Final = re.compile(r"shard-\d{6}\.(tar|json)")
+_PLAN_FILE: Final = re.compile(r"shard-\d{6}\.jsonl|\..*\.partial")
+"""What a build writes to the plan folder, its header apart."""
 CHOOSE: Final = "choose another --out"
 ADVICE: Final = f"{CHOOSE} or --overwrite"
 
@@ -66,8 +66,17 @@ def locked(out: str) -> Iterator[None]:
         os.close(folder)
 
 
-def prepare_output(out: str, header: PlanHeader, *, overwrite: bool) -> bool:
+def prepare_output(out: str, header: PlanHeader, tags: Sequence[str], *, overwrite: bool) -> bool:
     """Make sure that ``out`` is empty, or an unfinished or finished build of this very plan.
+
+    Overwriting clears what is of another plan. Of this one it keeps what is whole: every file of
+    a finished set is hashed, and one that is damaged is built again.
+
+    Args:
+        out: path or URL of the set.
+        header: what is to be built.
+        tags: its tag vocabulary.
+        overwrite: replace another set.
 
     Returns:
         Whether there is work to do: False where the set is already finished.
@@ -75,105 +84,71 @@ def prepare_output(out: str, header: PlanHeader, *, overwrite: bool) -> bool:
     Raises:
         ManifestError: it holds something else, with the difference.
     """
-    names = _entries(out)
-    if not _is_set(names):
-        _refuse_others(out, names)
-        return True
-    if overwrite:
-        clear(out)
+    names = entries(out)
+    refuse_others(out, names)
+    if not is_set(names):
         return True
     store.remove_partials(out)
     store.remove_partials(store.join(out, PLAN_FOLDER))
-    if INDEX in names:
-        return _check_finished(out, header, set(names))
-    if store.exists(plan_url(out, HEADER)):
-        old = _unfinished(out)
-        _check_same(out, header, old.config, old.plan_sha256, old.tools)
-    elif PLAN_FOLDER in names:  # killed before the header was there, or while it was removed
+    try:
+        check_same(out, header, tags)
+        if INDEX in names:
+            return _finished_needs_work(out, names, check_hashes=overwrite)
+        if not store.exists(plan_url(out, HEADER)):
+            clear(out)
+    except ManifestError:
+        if not overwrite:
+            raise
         clear(out)
-    else:
-        raise ManifestError(f"{out}: expected {INDEX} beside the shards, found none; {ADVICE}")
     return True
 
 
-def _is_set(names: list[str]) -> bool:
-    """Tell whether a folder holds a set or its beginning: our sidecars, or the plan folder.
+def check_output(out: str, header: PlanHeader, tags: Sequence[str], *, overwrite: bool) -> None:
+    """Refuse what ``prepare_output`` would refuse; nothing in the folder is touched."""
+    names = entries(out)
+    refuse_others(out, names)
+    if is_set(names) and not overwrite:
+        check_same(out, header, tags)
 
-    An index.json or shards alone may be anybody's.
+
+def check_same(out: str, header: PlanHeader, tags: Sequence[str]) -> None:
+    """Check that a folder holds this very set, finished or begun, or the rest of a removed one.
+
+    Raises:
+        ManifestError: it holds another one, with the difference.
     """
-    return PLAN_FOLDER in names or any(
-        _SHARD.fullmatch(name) and name.endswith(".json") for name in names
-    )
+    names = entries(out)
+    if INDEX in names:
+        try:
+            index = load_set(out).index
+        except ManifestError as error:
+            raise ManifestError(f"{error}; {ADVICE}") from error
+        _compare(out, header, index.config, index.plan_sha256, index.tools)
+        _compare_tags(out, tags, index.tags)
+    elif store.exists(plan_url(out, HEADER)):
+        old = _unfinished(out)
+        _compare(out, header, old.config, old.plan_sha256, old.tools)
+    elif PLAN_FOLDER not in names:
+        raise ManifestError(f"{out}: expected {INDEX} beside the shards, found none; {ADVICE}")
+    else:  # killed before the header was there, or while it was removed
+        plan = entries(store.join(out, PLAN_FOLDER))
+        others = [name for name in plan if not _PLAN_FILE.fullmatch(name)]
+        if others:
+            what = "thaw" if THAW in others else f"set of another kind ({others[0]})"
+            raise ManifestError(f"{out}: holds the beginning of a {what}; {ADVICE}")
 
 
-def _refuse_others(out: str, names: list[str]) -> None:
-    """Refuse a folder that holds something else than a set; hidden entries do not count."""
-    foreign = [name for name in names if not name.startswith(".")]
-    if foreign:
-        raise ManifestError(
-            f"{out}: expected a new folder, an empty one or a set, found {', '.join(foreign[:3])}; "
-            "choose another --out (--overwrite removes sets only)"
-        )
-
-
-def _check_finished(out: str, header: PlanHeader, names: set[str]) -> bool:
-    """Return whether a finished set of this plan lacks files and has to be built again."""
-    try:
-        index = load_set(out).index
-    except ManifestError as error:
-        raise ManifestError(f"{error}; {ADVICE}") from error
-    _check_same(out, header, index.config, index.plan_sha256, index.tools)
-    lost = _lost_files(out, index, names)
+def _finished_needs_work(out: str, names: list[str], *, check_hashes: bool) -> bool:
+    """Return whether a finished set lacks files, or has damaged ones, and is built again."""
+    index = load_set(out).index
+    damaged = remove_damaged(out, index, names) if check_hashes else []
+    lost = lost_files(out, index, entries(out))
     if lost:
-        _log.warning("%s: %s missing or cut short; building again", out, ", ".join(lost[:3]))
+        what = "damaged" if damaged else "missing or cut short"
+        _log.warning("%s: %s %s; building again", out, ", ".join(lost[:3]), what)
     else:
         store.remove(store.join(out, PLAN_FOLDER))
     return bool(lost)
-
-
-def _entries(out: str) -> list[str]:
-    """Return the sorted names of files and folders directly in ``out``."""
-    if store.is_local(out):
-        return sorted(path.name for path in store.local_path(out).iterdir())
-    file_system, path = store.filesystem(out)
-    file_system.invalidate_cache()
-    try:
-        found = file_system.ls(path, detail=False)
-    except FileNotFoundError:
-        return []
-    names = {posixpath.basename(str(name).rstrip("/")) for name in found}
-    return sorted(names - {"", posixpath.basename(path.rstrip("/"))})
-
-
-def _is_ours(name: str) -> bool:
-    beside = ("recipe.json", "verdicts.parquet")  # what freezing and thawing add to a set
-    known = name in (*FILES, *beside) or name == PLAN_FOLDER
-    return known or _SHARD.fullmatch(name) is not None
-
-
-def clear(out: str) -> None:
-    """Remove a set's files and nothing else.
-
-    Its index goes first, so that no rest ever looks whole, and the sidecars last, so that what a
-    killed removal leaves is still known as ours.
-    """
-    store.remove(store.join(out, INDEX))
-    store.remove_partials(out)
-    ours = [name for name in _entries(out) if _is_ours(name)]
-    sidecars = [name for name in ours if _SHARD.fullmatch(name) and name.endswith(".json")]
-    for name in [*(name for name in ours if name not in sidecars), *sidecars]:
-        store.remove(store.join(out, name))
-
-
-def _lost_files(out: str, index: SetIndex, names: set[str]) -> list[str]:
-    """Return the files of a finished set that are gone, or (locally) tars of another size."""
-    expected = {*FILES, *(shard.file for shard in index.shards)}
-    expected |= {sidecar_name(number) for number in range(len(index.shards))}
-    lost = expected - names
-    if store.is_local(out):
-        sizes = {s.file: store.size_bytes(store.join(out, s.file)) for s in index.shards}
-        lost |= {shard.file for shard in index.shards if sizes[shard.file] != shard.bytes}
-    return sorted(lost)
 
 
 def _unfinished(out: str) -> PlanHeader:
@@ -184,7 +159,7 @@ def _unfinished(out: str) -> PlanHeader:
         raise ManifestError(f"{error}; {ADVICE}") from error
 
 
-def _check_same(
+def _compare(
     out: str,
     header: PlanHeader,
     config: dict[str, Any],
@@ -205,6 +180,18 @@ def _check_same(
             f"{out}: holds a set of the same options, but the corpora changed (other clips or "
             f"files; plan {plan_sha256[:12]}…, now {header.plan_sha256[:12]}…); {ADVICE}"
         )
+
+
+def _compare_tags(out: str, ours: Sequence[str], theirs: Sequence[str]) -> None:
+    """Compare vocabularies: they depend on clips of other splits too, which no plan row names."""
+    if tuple(ours) == tuple(theirs):
+        return
+    lists = (("now also", set(ours) - set(theirs)), ("no more", set(theirs) - set(ours)))
+    differ = [f"{word} {', '.join(sorted(tags)[:5])}" for word, tags in lists if tags]
+    raise ManifestError(
+        f"{out}: holds a set of another tag vocabulary: {'; '.join(differ) or 'another order'} "
+        f"(was {len(theirs)} tags, now {len(ours)}); {ADVICE}"
+    )
 
 
 def _differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:

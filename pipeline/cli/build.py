@@ -9,7 +9,8 @@ import click
 
 from manifests import store
 from manifests.canonical import pretty_json
-from manifests.shardset import SUITE
+from manifests.errors import ManifestError
+from manifests.shardset import INDEX, SUITE, load_suite
 from pipeline.cli.options import apply, as_json
 from pipeline.cli.requests import Request, make_plans, make_request
 from pipeline.cli.set_options import set_options
@@ -17,8 +18,9 @@ from pipeline.cli.text import build_lines, human_bytes, plan_lines
 from pipeline.planned import Plan
 from pipeline.progress import reporter
 from pipeline.reject_limit import check_rejects
+from pipeline.set_files import entries, refuse_others
 from pipeline.sources import absolute_url
-from pipeline.stages.build import BuildSummary, build_set
+from pipeline.stages.build import BuildSummary, build_set, check_place
 from pipeline.suite_spec import suite_names
 
 
@@ -44,7 +46,12 @@ suite_option = click.option(
     show_default=True,
     help="Decode every written member again and check it.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace an existing set of another config.")
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Replace an existing set of another config; of the same, hash all files and build again "
+    "what is damaged.",
+)
 @click.option(
     "--out", required=True, metavar="SET", help="Folder or fsspec URL of the set, or of the suite."
 )
@@ -58,18 +65,20 @@ def build_shards(ctx: click.Context, /, as_json: bool, out: str, **values: Any) 
     """
     request = make_request(values, explicit_options(ctx))
     show = reporter(quiet=as_json)
-    plans, left_out = make_plans(request, show)
-    for plan in plans.values():  # all of a suite before the first is rendered
-        check_rejects(plan, request.run.max_reject_percent)
     out = absolute_url(out)
+    if not request.suite:
+        refuse_others(out, entries(out))
+    plans, left_out = make_plans(request, show)
+    roots, overwrite = request.sources.roots, request.run.overwrite
+    targets = {(k, role): _target(out, k, role) for k, role in plans}
+    for key, plan in plans.items():  # all of a suite before the first is rendered
+        check_rejects(plan, request.run.max_reject_percent)
+        check_place(plan, targets[key], roots, overwrite=overwrite)
     summaries = []
-    for (k, role), plan in plans.items():
+    for key, plan in plans.items():
         if not as_json:
             click.echo("\n".join(plan_lines(plan)), err=True)
-        target = store.join(out, f"k{k}", role) if role else out
-        summaries.append(
-            build_set(plan, target, request.sources.roots, run=request.run, reporter=show)
-        )
+        summaries.append(build_set(plan, targets[key], roots, run=request.run, reporter=show))
     if request.suite:
         _write_suites(out, plans)
     if as_json:
@@ -81,8 +90,29 @@ def build_shards(ctx: click.Context, /, as_json: bool, out: str, **values: Any) 
 
 def _write_suites(out: str, plans: dict[tuple[int, str], Plan]) -> None:
     for k in sorted({k for k, _ in plans}):
+        folder = store.join(out, f"k{k}")
         roles = {role: role for n, role in plans if n == k}
-        store.write_text(store.join(out, f"k{k}", SUITE), pretty_json(roles))
+        store.write_text(store.join(folder, SUITE), pretty_json(_known_roles(folder) | roles))
+
+
+def _known_roles(folder: str) -> dict[str, str]:
+    """Return the roles of a suite that was built before, where their sets are still there."""
+    if not store.exists(store.join(folder, SUITE)):
+        return {}
+    try:
+        known = load_suite(folder)
+    except ManifestError:
+        return {}
+    return {
+        role: url.rpartition("/")[2]
+        for role, url in known.items()
+        if store.exists(store.join(url, INDEX))
+    }
+
+
+def _target(out: str, k: int, role: str) -> str:
+    """Return the folder of a set; a single one has no role."""
+    return store.join(out, f"k{k}", role) if role else out
 
 
 def _say_done(summaries: list[BuildSummary], left_out: list[str], request: Request) -> None:

@@ -18,9 +18,9 @@ from manifests.shardset import INDEX, load_set
 from pipeline.config import RunOptions
 from pipeline.engine import run_tasks
 from pipeline.fingerprint import tools
-from pipeline.finish import finish_set
+from pipeline.finish import finish_set, index_tags
 from pipeline.memory_need import memory_note
-from pipeline.output import locked, prepare_output
+from pipeline.output import check_output, locked, prepare_output
 from pipeline.planned import Plan
 from pipeline.progress import Reporter, SilentReporter
 from pipeline.reject_limit import check_rejects
@@ -93,11 +93,20 @@ def build_set(
         raise UsageError(f"{out}: lives in this process alone: expected --jobs 1")
     header = plan_header(plan, roots)
     with locked(out):
-        if prepare_output(out, header, overwrite=run.overwrite):
+        if prepare_output(out, header, index_tags(plan), overwrite=run.overwrite):
             n_resumed, seconds_resumed = _build(plan, out, header, run, reporter)
         else:
             n_resumed, seconds_resumed = len(plan.shards()), plan.seconds
     return _summary(plan, out, n_resumed, seconds_resumed, time.monotonic() - begin)
+
+
+def check_place(plan: Plan, out: str, roots: Roots, *, overwrite: bool) -> None:
+    """Refuse an output folder that ``build_set`` would refuse, before anything is rendered.
+
+    Raises:
+        ManifestError: it holds something else, or a set of another config.
+    """
+    check_output(absolute_url(out), plan_header(plan, roots), index_tags(plan), overwrite=overwrite)
 
 
 def plan_header(plan: Plan, roots: Roots) -> PlanHeader:
