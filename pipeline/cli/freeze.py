@@ -7,6 +7,7 @@ from dataclasses import asdict
 import click
 
 from manifests.canonical import pretty_json
+from manifests.errors import UsageError
 from pipeline.cli.frozen_options import corpus_roots, frozen_roots
 from pipeline.cli.options import apply, as_json, cores
 from pipeline.progress import reporter
@@ -60,6 +61,8 @@ def freeze_command(
     change is NAME.v2. With --music and --noise, the corpora that the set was built from, names and
     sizes of the sources go in too, and other teams find renamed files without reading all of theirs.
     """
+    if force and not with_audio:
+        raise UsageError("--force: expected --with-audio too, which alone asks for licences")
     roots = frozen_roots(music, noise, metadata)
     options = FreezeOptions(
         with_audio=with_audio,

@@ -25,12 +25,11 @@ from pipeline.frozen.sketch import sketch
 
 @dataclass(frozen=True)
 class FrozenShard:
-    """The rows of one shard of a set; ``sketches`` and ``seconds`` in the same order."""
+    """The rows of one shard of a set; ``sketches`` in the same order."""
 
     number: int
     rows: tuple[FrozenRow, ...]
     sketches: tuple[tuple[str, ...], ...]
-    sources: tuple[FrozenSource, ...]
 
 
 def frozen_row(example: Example, shard: int, members: tuple[str, ...]) -> FrozenRow:
@@ -129,7 +128,7 @@ def freeze_shard(url: str, number: int) -> FrozenShard:
     info = shard_set.index.shards[number]
     records = {entry.key: entry.record for entry in shard_set.sidecar(number).examples}
     members = set_members(shard_set)
-    rows, sketches, sources = [], [], dict[SourceKey, FrozenSource]()
+    rows, sketches = [], []
     with store.open_read(store.join(url, info.file)) as file:
         for key, files in iter_examples(file, info.file, whole=True):
             example, pcms = decode_members(files, f"{info.file}: {key}")
@@ -137,10 +136,9 @@ def freeze_shard(url: str, number: int) -> FrozenShard:
                 raise ManifestError(f"{info.file}: {key}: sidecar of the shard says otherwise")
             rows.append(frozen_row(example, number, members))
             sketches.append(tuple(sketch(pcms[name]) for name in members))
-            add_sources(sources, example_sources(example))
     if len(rows) != info.n_examples:
         raise ManifestError(f"{info.file}: expected {info.n_examples} examples, got {len(rows)}")
-    return FrozenShard(number, tuple(rows), tuple(sketches), tuple(sources.values()))
+    return FrozenShard(number, tuple(rows), tuple(sketches))
 
 
 def add_sources(sources: dict[SourceKey, FrozenSource], more: Iterable[FrozenSource]) -> None:

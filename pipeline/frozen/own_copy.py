@@ -29,7 +29,7 @@ from pipeline.frozen.match import (
     Workers,
     check_roots,
 )
-from pipeline.frozen.rows import FrozenSource, SourceKey
+from pipeline.frozen.rows import FrozenSource, SourceKey, is_below
 from pipeline.progress import Reporter, SilentReporter
 from pipeline.sources import Sources
 
@@ -87,7 +87,8 @@ def locate_originals(
         match = here.matches[source.key]
         if match.state == SAME:
             url = store.join(roots.roots[source.role][source.corpus], match.path)
-            found[source.key] = replace(source, path=match.path, n_bytes=store.size_bytes(url))
+            path = match.path if is_below(match.path) else None  # load_recipe refuses such
+            found[source.key] = replace(source, path=path, n_bytes=store.size_bytes(url))
     lost = len(sources) - len(found)
     note = f"{lost:,} sources are not in the corpora given: the set was built from other files"
     return found, [note] if lost else []

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from manifests import store
 from manifests.canonical import canonical_json, sha256_lines
-from manifests.errors import ManifestError
+from manifests.errors import UsageError
 from pipeline.frozen.frozen_config import FrozenConfig
 from pipeline.frozen.rows import FrozenRow, FrozenSource
 
@@ -109,11 +109,11 @@ def check_recipe_name(url: str) -> str:
     """Return the recipe's name from the folder it shall be written to.
 
     Raises:
-        ManifestError: the folder's name does not end in a version.
+        UsageError: the folder's name does not end in a version.
     """
     name = url.rstrip("/").rpartition("/")[2]
     if not NAME_PATTERN.fullmatch(name):
-        raise ManifestError(
+        raise UsageError(
             f"-o {url}: expected a name that ends in its version, such as {name or 'NAME'}.v1 "
             "(letters, digits, '.', '_', '-')"
         )

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from manifests import store
 from manifests.canonical import canonical_json, pretty_json
 from manifests.errors import ManifestError
+from manifests.shardset import INDEX
 from manifests.tables import write_table
 from pipeline.frozen.attribution import Attribution, attributions
 from pipeline.frozen.card import recipe_card
@@ -32,8 +33,9 @@ from pipeline.frozen.recipe import (
     TAGS,
     Recipe,
 )
+from pipeline.frozen.with_audio import SET_FILES
 
-_OURS: Final = frozenset((*RECIPE_FILES, CHECKSUMS))
+_OURS: Final = frozenset((*RECIPE_FILES, CHECKSUMS, *SET_FILES))
 
 
 def recipe_files(recipe: Recipe, others: Mapping[str, str]) -> dict[str, bytes]:
@@ -78,20 +80,36 @@ def _csv(rows: Sequence[Attribution]) -> bytes:
         return path.read_bytes()
 
 
+def check_folder(url: str) -> bool:
+    """Return whether a finished recipe is there; False for a new folder or a freeze cut short.
+
+    Raises:
+        ManifestError: the folder holds a set or something else.
+    """
+    names = [name for name in folder_names(url) if not name.startswith(".")]
+    if INDEX in names and PLAN not in names:
+        raise ManifestError(f"{url}: expected a new folder, found a set; choose another -o")
+    if CHECKSUMS in names and PLAN in names:
+        return True
+    # The manifest is written last. The plan is there before any shard: without it shards are of a
+    # set that is being built; the header is there before all others.
+    known = {*_OURS, *filter(_is_shard, names)} if PLAN in names else set(RECIPE_FILES)
+    foreign = [name for name in names if RECIPE not in names or name not in known]
+    if foreign:
+        raise ManifestError(
+            f"{url}: expected a new folder, found {', '.join(foreign[:3])}; choose another -o"
+        )
+    return False
+
+
 def check_target(url: str, files: Mapping[str, bytes]) -> bool:
     """Return whether there is anything to write: False where this very recipe is there.
 
     Raises:
         ManifestError: the folder holds a recipe of other content, or something else.
     """
-    names = [name for name in folder_names(url) if not name.startswith(".")]
-    if CHECKSUMS not in names:
-        foreign = [name for name in names if name not in _OURS and not _is_shard(name)]
-        if foreign:
-            raise ManifestError(
-                f"{url}: expected a new folder, found {', '.join(foreign[:3])}; choose another -o"
-            )
-        return True  # the manifest is written last: a freeze was interrupted
+    if not check_folder(url):
+        return True
     here = store.read_bytes(store.join(url, CHECKSUMS))
     if here == files[CHECKSUMS]:
         return False
@@ -133,6 +151,19 @@ def folder_names(url: str) -> list[str]:
     if path.exists() and not path.is_dir():
         raise ManifestError(f"{url}: expected a folder, got a file; choose another -o")
     return sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
+
+
+def remove_leftovers(url: str, names: Collection[str]) -> None:
+    """Remove what a freeze that was cut short left and this recipe does not hold.
+
+    Args:
+        url: folder without a manifest, see ``check_folder``.
+        names: all files that the recipe will hold.
+    """
+    store.remove_partials(url)
+    for name in folder_names(url):
+        if (name in _OURS or _is_shard(name)) and name not in names:
+            store.remove(store.join(url, name))
 
 
 def write_files(url: str, files: Mapping[str, bytes]) -> None:

@@ -10,12 +10,14 @@ from manifests.canonical import canonical_json
 from manifests.errors import ManifestError
 from manifests.shardset import INDEX, ShardSet, load_set
 from pipeline.engine import run_tasks
-from pipeline.frozen.from_set import FrozenShard, add_sources, freeze_shard
+from pipeline.frozen.from_set import FrozenShard, add_sources, example_sources, freeze_shard
 from pipeline.frozen.frozen_config import frozen_config
 from pipeline.frozen.load import parse_recipe
 from pipeline.frozen.marker import Marker, check_unmarked, mark_frozen
+from pipeline.frozen.match import Wanted, check_roots
 from pipeline.frozen.own_copy import locate_originals
 from pipeline.frozen.recipe import (
+    CHECKSUMS,
     FORMAT,
     RECIPE_VERSION,
     TAGS,
@@ -28,7 +30,13 @@ from pipeline.frozen.recipe import (
 from pipeline.frozen.rows import MUSIC, FrozenSource, SourceKey
 from pipeline.frozen.verdict import IDENTICAL
 from pipeline.frozen.with_audio import check_licences, copy_files, set_files
-from pipeline.frozen.write import check_target, recipe_files, write_files
+from pipeline.frozen.write import (
+    check_folder,
+    check_target,
+    recipe_files,
+    remove_leftovers,
+    write_files,
+)
 from pipeline.leaks import leak_lines, leaks_between
 from pipeline.progress import Reporter, SilentReporter
 from pipeline.sources import Sources, absolute_url
@@ -105,24 +113,24 @@ def freeze_set(
         raise ManifestError(
             f"{url}: expected a set, got a recipe without audio; prep thaw rebuilds its set"
         )
+    check_folder(out)
     shard_set = load_set(url)
-    shards = _decoded(shard_set, options.jobs, reporter)
-    sources: dict[SourceKey, FrozenSource] = {}
-    for shard in shards:
-        add_sources(sources, shard.sources)
+    sources = _sources(shard_set)
+    if options.roots is not None:
+        check_roots([Wanted(source, 0, False) for source in sources.values()], options.roots)
     notes = list(_leak_notes(url, options.against))
     if options.with_audio:
         notes += check_licences(sources.values(), force=options.force)
+    copied = set_files(read_checksums(url), shard_set) if options.with_audio else {}
+    shards = _decoded(shard_set, options.jobs, reporter)
     notes_here = _add_places(sources, options)
     recipe = _recipe(shard_set, name, shards, sources, tuple(notes), options.with_audio)
-    copied = set_files(read_checksums(url), shard_set) if options.with_audio else {}
     files = recipe_files(recipe, copied)
     parse_recipe(files, out)  # what the other team will do: nothing is written that it refuses
     check_unmarked(url, recipe.header.recipe_id)
     written = check_target(out, files)
     if written:
-        copy_files(url, out, copied)
-        write_files(out, files)
+        _write(url, out, files, copied)
     notes_here += _mark(url, recipe.header)
     return FreezeSummary(
         name=name,
@@ -134,6 +142,25 @@ def freeze_set(
         written=written,
         notes=(*notes, *notes_here),
     )
+
+
+def _write(url: str, out: str, files: dict[str, bytes], copied: dict[str, str]) -> None:
+    """Write a recipe's files, then the audio, its index last, then the manifest.
+
+    So a freeze that is cut short is no recipe and no set, and is known as what it is.
+    """
+    remove_leftovers(out, {*files, *copied})
+    write_files(out, {name: data for name, data in files.items() if name != CHECKSUMS})
+    copy_files(url, out, copied)
+    write_files(out, {CHECKSUMS: files[CHECKSUMS]})
+
+
+def _sources(shard_set: ShardSet) -> dict[SourceKey, FrozenSource]:
+    """Return the sources of a set by its sidecars: what is wrong with them is said at once."""
+    sources: dict[SourceKey, FrozenSource] = {}
+    for _, entry in shard_set.entries():
+        add_sources(sources, example_sources(entry.record))
+    return sources
 
 
 def _add_places(sources: dict[SourceKey, FrozenSource], options: FreezeOptions) -> list[str]:

@@ -140,7 +140,7 @@ def test_a_freeze_that_was_killed_is_no_recipe_and_goes_on(
     [("tiny", "such as tiny.v1"), ("tiny.v0", "ends in its version"), ("a b.v1", "'.', '_', '-'")],
 )
 def test_a_recipe_has_a_version(team: Path, tmp_path: Path, out: str, said: str) -> None:
-    done = run("freeze", team / "set", "-o", tmp_path / out, code=1)
+    done = run("freeze", team / "set", "-o", tmp_path / out, code=2)
     assert said in done.output
 
 
