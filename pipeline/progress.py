@@ -82,7 +82,7 @@ class BarReporter:
         """Yield a function that adds finished units."""
         columns = (
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),  # names are anybody's
             BarColumn(),
             MofNCompleteColumn(),
             _RateColumn(unit),

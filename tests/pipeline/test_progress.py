@@ -90,6 +90,13 @@ def test_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "build x" in shown and "4/4" in shown and "examples/s" in shown
 
 
+def test_a_name_that_looks_like_markup(capfd: pytest.CaptureFixture[str]) -> None:
+    with BarReporter().track("build a [/b] [red]c", 1, "examples") as advance:
+        advance(1)
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capfd.readouterr().err)
+    assert "build a [/b] [red]c" in shown
+
+
 def test_which_reporter_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(reporter(quiet=True), SilentReporter)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: False, raising=False)
