@@ -7,6 +7,7 @@ the same field, so a recipe that carries its audio is such a set by itself.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +15,9 @@ from manifests import store
 from manifests.canonical import canonical_json
 from manifests.errors import ManifestError
 from manifests.records import row_from_json
-from pipeline.frozen.recipe import RECIPE, RecipeHeader, is_recipe
+from manifests.shardset import ShardSet
+from pipeline.frozen.from_set import frozen_row, set_members
+from pipeline.frozen.recipe import RECIPE, RecipeHeader, is_recipe, recipe_id
 from pipeline.frozen.untrusted import read_bounded
 from pipeline.frozen.verdict import IDENTICAL
 
@@ -50,14 +53,56 @@ def read_marker(url: str) -> Marker | None:
     Raises:
         ManifestError: it is malformed.
     """
-    if not store.exists(store.join(url, MARKER)):
+    path = store.join(url, MARKER)
+    n_bytes = store.size_bytes(path)
+    if n_bytes is None:
         return None
-    data = read_bounded(url, MARKER, _MAX_BYTES)
     if is_recipe(url):  # a recipe that carries its audio
+        data = read_bounded(url, MARKER, _MAX_BYTES)
         header = row_from_json(data, RecipeHeader, MARKER)
         n_examples = int(header.counts.get("examples", 0))
         return Marker(header.recipe_id, header.name, n_examples, IDENTICAL, None, "")
-    return row_from_json(data, Marker, MARKER)
+    if n_bytes > _MAX_BYTES:
+        raise ManifestError(f"{MARKER}: expected at most {_MAX_BYTES:,} bytes, got {n_bytes:,}")
+    return row_from_json(store.read_bytes(path), Marker, MARKER)
+
+
+def marker_problems(shard_set: ShardSet, listed: Collection[str]) -> list[str]:
+    """Return what is wrong with a set's ``recipe.json``; empty where there is none.
+
+    The marker of the set that was frozen is in no manifest, for it was written into a finished
+    set; what it says is told from the sidecars. That of a thawed set is in the manifest.
+
+    Args:
+        shard_set: the set.
+        listed: names in its ``manifest-sha256.txt``.
+    """
+    try:
+        marker = read_marker(shard_set.url)
+    except ManifestError as error:
+        return [str(error)]
+    if marker is None:
+        return []
+    if marker.request_sha256:
+        return [] if MARKER in listed else [f"{MARKER}: of a thawed set, but not in its manifest"]
+    index, members = shard_set.index, set_members(shard_set)
+    try:
+        rows = [
+            canonical_json(frozen_row(entry.record, number, members))
+            for number in range(len(index.shards))
+            for entry in shard_set.sidecar(number).examples
+        ]
+    except (ManifestError, KeyError):
+        return []  # of the sidecars, which are checked with their shards
+    found = recipe_id(index.config, index.tags, rows)
+    expected = Marker(found, marker.name, len(rows), IDENTICAL, None, "")
+    if marker == expected:
+        return []
+    return [
+        f"{MARKER}: expected recipe id {found[:12]}… and all {len(rows)} examples, as this set "
+        f"freezes, got {marker.recipe_id[:12]!r}… and {marker.n_examples}; remove it and freeze "
+        "the set again"
+    ]
 
 
 def marker_bytes(marker: Marker) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from tarfile import BLOCKSIZE
 from typing import Final
@@ -10,12 +11,20 @@ from typing import Final
 from manifests import store
 from manifests.errors import ManifestError
 from manifests.example import encode_sidecar
-from manifests.keys import SHARD_PATTERN, SIDECAR, check_file_name, member_names, sidecar_name
+from manifests.keys import (
+    SHARD_PATTERN,
+    SIDECAR,
+    check_file_name,
+    member_names,
+    shard_name,
+    sidecar_name,
+)
 from manifests.shard import ShardEntry, iter_examples
 from manifests.shardset import INDEX, ShardSet, load_set, shared_set
 from pipeline.audit import audit_example
 from pipeline.engine import run_tasks
 from pipeline.finish import CHECKSUMS, FILES
+from pipeline.frozen.marker import marker_problems
 from pipeline.progress import Reporter, SilentReporter
 from pipeline.sources import absolute_url
 
@@ -75,15 +84,18 @@ def verify_set(
     for name, sha256 in hashes.items():
         if name not in shard_names:
             problems += _check_file(url, name, sha256)
-    n_examples = 0
+    problems += marker_problems(shard_set, hashes)
+    keys: dict[int, list[str]] = {}
     with (reporter or SilentReporter()).track(
         f"verify {shard_set.index.name}", len(shard_names), "shards"
     ) as advance:
         arguments = [(url, number, files_only) for number in range(len(shard_names))]
-        for found, count in run_tasks(verify_shard, arguments, jobs=jobs):
+        for number, found, read in run_tasks(verify_shard, arguments, jobs=jobs):
             problems += found
-            n_examples += count
+            keys[number] = read
             advance(1)
+    n_examples = sum(map(len, keys.values()))
+    problems += _repeated(keys)
     problems += _check_counts(shard_set, n_examples, files_only)
     return Verdict(shard_set.index.name, len(hashes), n_examples, tuple(sorted(problems)))
 
@@ -122,20 +134,32 @@ def _is_no_file(url: str) -> bool:
     return path.exists() and not path.is_file()
 
 
-def verify_shard(url: str, number: int, files_only: bool) -> tuple[list[str], int]:
+def _repeated(keys: Mapping[int, Sequence[str]]) -> list[str]:
+    """Return a problem for every key that an earlier shard has too."""
+    first: dict[str, int] = {}
+    return [
+        f"{shard_name(number)}: {key}: expected each key once in a set, it is in "
+        f"{shard_name(first[key])} too"
+        for number in sorted(keys)
+        for key in keys[number]
+        if first.setdefault(key, number) != number
+    ]
+
+
+def verify_shard(url: str, number: int, files_only: bool) -> tuple[int, list[str], list[str]]:
     """Check one shard: its hash, and every example in it.
 
     Returns:
-        Problems, and the number of examples that were decoded.
+        The shard's number, problems, and the keys of the examples that were decoded.
     """
     try:
         shard_set = shared_set(url)
     except ManifestError as error:
-        return [str(error)], 0
+        return number, [str(error)], []
     info = shard_set.index.shards[number]
     problems = _check_file(url, info.file, info.sha256)
     if _is_no_file(store.join(url, sidecar_name(number))):
-        return problems, 0  # a problem of the sidecar, which the files' check names
+        return number, problems, []  # a problem of the sidecar, which the files' check names
     try:
         entries = {entry.key: entry for entry in shard_set.sidecar(number).examples}
     except ManifestError as error:
@@ -143,8 +167,8 @@ def verify_shard(url: str, number: int, files_only: bool) -> tuple[list[str], in
         entries = {}
     path = store.join(url, info.file)
     if files_only or not store.exists(path) or _is_no_file(path):
-        return problems, 0
-    keys, offset = [], 0
+        return number, problems, []
+    keys, offset = list[str](), 0
     try:
         with store.open_read(path) as file:
             for key, files in iter_examples(file, info.file):
@@ -162,7 +186,7 @@ def verify_shard(url: str, number: int, files_only: bool) -> tuple[list[str], in
             f"{info.file}: expected {info.n_examples} examples, got {len(keys)}"
             + (f"; missing {', '.join(missing[:3])}" if missing else "")
         )
-    return problems, len(keys)
+    return number, problems, keys
 
 
 def _check_example(

@@ -129,6 +129,26 @@ def test_an_extra_example_is_found(copy: Path) -> None:
     assert f"{SHARD}: expected 3 examples, got 4" in problems(copy)
 
 
+def test_a_key_in_two_shards_is_found(copy: Path) -> None:
+    """With every hash, sidecar and count made to fit."""
+    for suffix in (".tar", ".json"):
+        (copy / SHARD).with_suffix(suffix).write_bytes(
+            (copy / "shard-000000.tar").with_suffix(suffix).read_bytes()
+        )
+    path = (copy / SHARD).with_suffix(".json")
+    path.write_text(path.read_text().replace('"shard-000000.tar"', f'"{SHARD}"'))
+    index = json.loads((copy / "index.json").read_text())
+    index["shards"][1] = {**index["shards"][0], "file": SHARD}
+    (copy / "index.json").write_text(json.dumps(index))
+    fix_hashes(copy)
+    keys = [example.key for example in read_shard(copy / SHARD)]
+    expected = [
+        f"{SHARD}: {key}: expected each key once in a set, it is in shard-000000.tar too"
+        for key in sorted(keys)
+    ]
+    assert problems(copy) == problems(copy, jobs=2) == expected
+
+
 def test_swapped_shards_are_found(copy: Path) -> None:
     one, two = copy / "shard-000000.tar", copy / SHARD
     first, second = one.read_bytes(), two.read_bytes()
