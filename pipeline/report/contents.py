@@ -91,6 +91,11 @@ def _check_row(url: str, index: SetIndex, row: ExampleRow, members: set[str]) ->
     lengths = [len(f) for f in (row.members, row.levels_db, row.peaks, row.targets_db)]
     if set(row.members) != members or [*lengths, len(row.achieved_db)] != [n, n, n, noisy, noisy]:
         raise ManifestError(f"{name}: expected figures of {sorted(members)}, got {row.members}")
+    if set(row.targets_db) != set(index.snrs_db):
+        raise ManifestError(
+            f"{name}: expected targets {list(index.snrs_db)} dB by its index, got "
+            f"{list(row.targets_db)}"
+        )
     figures = (*row.levels_db, *row.peaks, *row.targets_db, *row.achieved_db, *row.chunk_snr_db)
     if not all(math.isfinite(value) for value in (*figures, row.duration_s, row.gain_db)):
         raise ManifestError(f"{name}: expected finite figures, got NaN or infinity")

@@ -81,6 +81,10 @@ def rewritten(folder: Path, **changes: object) -> None:
         ({"levels_db": ()}, r"expected figures of \['clean', 'noisy.snr_-10'"),
         ({"members": ("audio",)}, r"expected figures of"),
         ({"achieved_db": ()}, r"expected figures of"),
+        (
+            {"targets_db": (0.0, 9.0, 8.0)},
+            r"expected targets \[.*\] dB by its index, got \[0\.0, 9",
+        ),
     ],
 )
 def test_tables_that_do_not_fit(copied: Path, changes: dict[str, object], message: str) -> None:
