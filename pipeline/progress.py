@@ -24,6 +24,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from pipeline.frozen.untrusted import printable
+
 LINE_EVERY_S: Final = 10.0
 SHORTEST_S: Final = 0.1
 """Work that ends sooner was done before, e.g. a scan of known files: its rate means nothing."""
@@ -61,7 +63,7 @@ class PlainReporter:
             now = time.monotonic()
             if now - shown >= LINE_EVERY_S or done >= total:
                 shown = now
-                line = f"{description}: {done:,.0f}/{total:,.0f} {unit}"
+                line = f"{printable(description)}: {done:,.0f}/{total:,.0f} {unit}"
                 if now - begin >= SHORTEST_S and done:
                     rate = done / (now - begin)
                     line += f", {rate:,.1f} {unit}/s, {_clock((total - done) / rate)} left"
@@ -94,7 +96,7 @@ class BarReporter:
             os.fdopen(os.dup(2), "w") as file,
             Progress(*columns, console=Console(file=file, force_terminal=True)) as progress,
         ):
-            task = progress.add_task(description, total=total)
+            task = progress.add_task(printable(description), total=total)
             yield lambda amount: progress.advance(task, amount)
 
 

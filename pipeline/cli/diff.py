@@ -8,6 +8,7 @@ import click
 
 from manifests.canonical import pretty_json
 from pipeline.cli.options import as_json
+from pipeline.cli.visible import visible
 from pipeline.frozen.diff import diff_lines, diff_views
 from pipeline.frozen.view import load_view
 
@@ -26,6 +27,6 @@ def diff_command(ctx: click.Context, /, first: str, second: str, as_json: bool) 
     if as_json:
         click.echo(pretty_json({**asdict(found), "same": found.same}), nl=False)
     else:
-        click.echo("\n".join(diff_lines(found)))
+        click.echo("\n".join(map(visible, diff_lines(found))))
     if not found.same:
         ctx.exit(1)

@@ -6,6 +6,7 @@ import click
 
 from manifests.canonical import pretty_json
 from pipeline.cli.options import as_json
+from pipeline.cli.visible import visible
 from pipeline.frozen.explain import find_example, lineage_lines, lineage_record, render_members
 
 
@@ -21,6 +22,6 @@ def explain_command(url: str, key: str, render: str | None, as_json: bool) -> No
     if as_json:
         click.echo(pretty_json({**lineage_record(lineage), "written": written}), nl=False)
         return
-    click.echo("\n".join(lineage_lines(lineage)))
+    click.echo("\n".join(map(visible, lineage_lines(lineage))))
     for name in written:
         click.echo(f"written {render}/{name}")

@@ -9,6 +9,7 @@ import click
 from manifests.canonical import pretty_json
 from pipeline.cli.options import as_json, cores
 from pipeline.cli.text import human_bytes
+from pipeline.cli.visible import visible
 from pipeline.progress import reporter
 from pipeline.stages.report import report_set
 
@@ -59,5 +60,5 @@ def report_command(
         click.echo(pretty_json({**asdict(report.figures), "page": report.page}), nl=False)
         return
     for check in report.figures.checks:
-        click.echo(f"{check.title}: {check.value} ({check.note})")
-    click.echo(f"{report.page}: {human_bytes(report.page_bytes)}")
+        click.echo(visible(f"{check.title}: {check.value} ({check.note})"))
+    click.echo(f"{visible(str(report.page))}: {human_bytes(report.page_bytes)}")

@@ -13,6 +13,7 @@ from manifests.errors import ManifestError, UsageError
 from manifests.shardset import INDEX, sets_of
 from manifests.subset import Subset
 from pipeline.cli.options import as_json, cores
+from pipeline.cli.visible import visible
 from pipeline.frozen.recipe import is_recipe
 from pipeline.frozen.subset import load_subset
 from pipeline.progress import Reporter, reporter
@@ -55,12 +56,12 @@ def verify_command(
         click.echo(pretty_json([asdict(verdict) for verdict in verdicts]), nl=False)
     for verdict, checked in [] if as_json else found:
         for problem in verdict.problems[:50]:
-            click.echo(problem)
+            click.echo(visible(problem))
         if len(verdict.problems) > 50:
             click.echo(f"… and {len(verdict.problems) - 50} more")
         state = f"{len(verdict.problems)} problems" if verdict.problems else "verified"
         examples = f", {verdict.n_examples:,} examples {checked}" if checked else ""
-        click.echo(f"{verdict.name}: {verdict.n_files} files{examples}: {state}")
+        click.echo(f"{visible(verdict.name)}: {verdict.n_files} files{examples}: {state}")
     if any(verdict.problems for verdict in verdicts):
         ctx.exit(1)
 

@@ -179,7 +179,7 @@ def _sample_changes(a: View, b: View, old: FrozenRow, new: FrozenRow) -> list[Ch
 
 def diff_lines(found: SetDiff) -> list[str]:
     """Return the differences for people: counts first, then the first twenty of each kind."""
-    first, second = found.names
+    first, second = map(printable, found.names)
     lines = [
         f"{first} -> {second}: {found.n_common:,} examples in common, {len(found.added):,} added, "
         f"{len(found.removed):,} removed, {len(found.changed):,} changed"
@@ -189,8 +189,8 @@ def diff_lines(found: SetDiff) -> list[str]:
         lines.append(f"  recipe ids {'are the same' if same else 'differ'}")
     kinds = Counter(_kind(c.what) for example in found.changed for c in example.changes)
     lines += [f"  {n:,} examples with other {kind}" for kind, n in sorted(kinds.items())]
-    lines += [f"  option {c.what}: {c.before} -> {c.after}" for c in found.config]
-    lines += [f"  tool {c.what}: {c.before} -> {c.after}" for c in found.tools]
+    lines += [f"  option {printable(c.what)}: {c.before} -> {c.after}" for c in found.config]
+    lines += [f"  tool {printable(c.what)}: {c.before} -> {c.after}" for c in found.tools]
     for word, tags in (("added", found.tags_added), ("removed", found.tags_removed)):
         if tags:
             lines.append(f"  tags {word}: {', '.join(map(printable, tags))}")

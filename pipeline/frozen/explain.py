@@ -64,7 +64,7 @@ def lineage_lines(lineage: Lineage) -> list[str]:
     seconds = row.music.n_samples / SAMPLE_RATE
     lines = [
         f"{lineage.key}",
-        f"  of {view.kind} {printable(view.name)}, split {view.config.get('split')}"
+        f"  of {view.kind} {printable(view.name)}, split {printable(view.config.get('split'))}"
         + (f", half {row.domain}" if row.domain else "")
         + f", shard {row.shard}",
         f"  recipe id {view.recipe_id or 'none: never frozen'}",
@@ -100,7 +100,7 @@ def _source_lines(source: FrozenSource) -> list[str]:
     artist = f", by {printable(source.artist)}" if source.artist else ""
     path = [f"    file {printable(source.path)}"] if source.path else []
     return [
-        f"    {source.corpus} {printable(source.clip_id)}{artist}{labels}",
+        f"    {printable(source.corpus)} {printable(source.clip_id)}{artist}{labels}",
         f"    licence {printable(source.licence) or 'unknown'}",
         *path,
         f"    SHA-256 of the file {source.sha256}",

@@ -11,7 +11,7 @@ from manifests.keys import member_names
 from manifests.reading import TRANSITION_HZ, ReadOptions
 from manifests.records import row_builder
 from manifests.resample import RESAMPLERS
-from manifests.rows import SAMPLE_RATE
+from manifests.rows import SAMPLE_RATE, SPLITS
 from pipeline.frozen.rows import MAX_NOISES
 
 MAX_SNRS: Final = 128
@@ -58,7 +58,9 @@ def frozen_config(config: dict[str, Any], name: str) -> FrozenConfig:
     if missing := [field for field in wanted if field not in config]:
         raise ManifestError(f"{name}: config: expected {', '.join(missing)}, found none")
     picked = row_builder(FrozenConfig)({field: config[field] for field in wanted})
+    splits = (*SPLITS, "all")
     checks = (
+        (picked.split in splits, "split", ", ".join(splits), picked.split),
         (picked.codec in CODECS, "codec", ", ".join(CODECS), picked.codec),
         (picked.decoder in DECODERS, "decoder", ", ".join(DECODERS), picked.decoder),
         (picked.resampler in RESAMPLERS, "resampler", ", ".join(RESAMPLERS), picked.resampler),
