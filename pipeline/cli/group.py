@@ -10,6 +10,7 @@ import click
 
 from manifests.errors import ManifestError, UsageError
 from manifests.parent import renew_in_silence
+from manifests.terminal import escape_unencodable
 from pipeline.cli.visible import visible
 
 _COMMANDS: Final = {
@@ -42,6 +43,11 @@ class PrepGroup(click.Group):
         module, name = _COMMANDS[cmd_name].split(":")
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the group's options; before any text is shown, help included."""
+        escape_unencodable()
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; errors of ours become one line and an exit status."""

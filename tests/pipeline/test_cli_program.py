@@ -130,6 +130,21 @@ def test_the_console_program(built: Path, tmp_path: Path) -> None:
     assert done.returncode == 1 and "Traceback" in done.stderr
 
 
+def test_a_terminal_of_another_encoding(corpora: Corpora, tmp_path: Path) -> None:
+    root = tmp_path / "music"
+    write_audio(root / "łódź.wav", chord(generator("odd"), 2.9, 22_050), 22_050)
+    ran = run_prep("build-shards", "--music", f"folder={root}", "--noise",
+                   f"folder={corpora.noise}", "--snr", 0, "--jobs", 1, "--out", tmp_path / "set",
+                   )  # fmt: skip
+    assert ran.status == 0, ran.err
+    key = read_set(tmp_path / "set")[0].key
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    for arguments in (("explain", str(tmp_path / "set"), key), ("thaw", "--help")):
+        done = subprocess.run([str(PREP), *arguments], capture_output=True, env=environment)
+        assert done.returncode == 0, done.stderr
+        assert b"\\u0142" in done.stdout or arguments[0] == "thaw"
+
+
 def test_a_reader_that_goes_away_is_no_error(mtat: Path, tmp_path: Path) -> None:
     command = f"{PREP} scan --corpus mtat --root {mtat} --no-audio --json | head -c 1"
     environment = {**os.environ, "ROBUST_TAGGER_CACHE": str(tmp_path)}

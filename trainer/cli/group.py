@@ -11,6 +11,7 @@ import click
 
 from manifests.errors import ManifestError, UsageError
 from manifests.parent import renew_in_silence
+from manifests.terminal import escape_unencodable
 
 _COMMANDS: Final = {
     "dat": "trainer.cli.methods:dat",
@@ -45,6 +46,11 @@ class TrainGroup(click.Group):
         module, name = _COMMANDS[cmd_name].split(":")
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the group's options; before any text is shown, help included."""
+        escape_unencodable()
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; errors of ours become one line and an exit status."""
