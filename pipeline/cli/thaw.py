@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from manifests.canonical import pretty_json
-from manifests.errors import UsageError
+from manifests import store
+from manifests.canonical import canonical_json, pretty_json
+from manifests.errors import ManifestError, UsageError
 from manifests.subset import Subset, write_subset
 from manifests.tables import write_table
 from pipeline.cli.frozen_options import (
@@ -87,7 +88,7 @@ def thaw_command(
     (identical, 1lsb, differs, missing) and the state of its sources (same, retagged, other,
     missing). The set holds what is accepted. Exit status 0 where that is every example.
     """
-    _check_options(out, table, match_only, values)
+    _check_options(out, table, match_only, common_subset, values)
     options = ThawOptions(
         accept=accept,
         subset=load_subset(subset) if subset else None,
@@ -114,21 +115,41 @@ def thaw_command(
     )
     if table:
         write_table(table, thawed.verdicts, ExampleVerdict)
-    written = _write_common(thawed) if common_subset and thawed.tally.n_accepted else None
+    written, refused = None, None
+    try:
+        if common_subset and thawed.tally.n_accepted:
+            written = _write_common(thawed)
+    except ManifestError as error:  # said below what was found: it took long
+        refused = error
     if as_json:
         click.echo(pretty_json(_record(thawed, written)), nl=False)
     else:
         click.echo("\n".join(_lines(thawed, written)))
+    if refused:
+        raise refused
     if not thawed.tally.complete:
         ctx.exit(1)
 
 
 def _check_options(
-    out: str | None, table: str | None, match_only: bool, values: dict[str, Any]
+    out: str | None,
+    table: str | None,
+    match_only: bool,
+    common_subset: bool,
+    values: dict[str, Any],
 ) -> None:
     check_scheduler(values["engine"], values["scheduler"])
     if out is None and not match_only:
         raise UsageError("--out SET: expected a folder for the set, or --match-only")
+    given = {
+        "--out": out,
+        "--table": table,
+        "--common-subset": common_subset,
+        "--overwrite": values["overwrite"],
+    }
+    if match_only and any(given.values()):
+        shown = ", ".join(name for name, value in given.items() if value)
+        raise UsageError(f"--match-only: renders and writes nothing; leave out {shown}")
     if table and not table.endswith((".parquet", ".csv")):
         raise UsageError(f"--table {table}: expected a name that ends in .parquet or .csv")
 
@@ -136,6 +157,12 @@ def _check_options(
 def _write_common(thawed: Thawed) -> tuple[str, Subset]:
     found = accepted_subset(thawed.recipe_id, thawed.accept, thawed.verdicts)
     path = f"{thawed.name}.subset.json"
+    text = canonical_json(found) + "\n"
+    if store.exists(path) and store.read_bytes(path) != text.encode():
+        raise ManifestError(
+            f"{path}: expected no file or this very subset, found another, perhaps the other "
+            "team's; move it away, or run the command in another folder"
+        )
     write_subset(path, found)
     return path, found
 

@@ -66,6 +66,32 @@ def test_verify_says_what_it_takes(recipe: Path, tmp_path: Path) -> None:
     assert "got a spec" in run("verify", "mtat-test-x-musan-k1.v1", code=2).output
 
 
+@pytest.mark.parametrize(
+    "options", [("--out", "x"), ("--table", "x.csv"), ("--common-subset",), ("--overwrite",)]
+)
+def test_match_only_takes_nothing_that_it_would_ignore(
+    recipe: Path, corpora: Corpora, options: tuple[str, ...]
+) -> None:
+    done = run("thaw", recipe, *roots(corpora), "--match-only", *options, code=2)
+    assert f"--match-only: renders and writes nothing; leave out {options[0]}" in done.output
+
+
+def test_the_other_teams_subset_is_not_overwritten(
+    recipe: Path, corpora: Corpora, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    theirs = Path("tiny.v1.subset.json")
+    theirs.write_text("theirs")
+    arguments = ("thaw", recipe, *roots(corpora), "--out", "out", "--common-subset", "--jobs", 1)
+    done = run(*arguments, code=1)
+    assert "tiny.v1.subset.json: expected no file or this very subset, found another" in done.output
+    assert "12 of 12 examples accepted" in done.output, "what took long is said"
+    assert theirs.read_text() == "theirs"
+    theirs.unlink()
+    run(*arguments)
+    assert "subset id" in run(*arguments).output  # the same again
+
+
 def test_a_recipe_may_have_the_name_of_its_spec(
     recipe: Path, corpora: Corpora, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
