@@ -178,7 +178,8 @@ def _compare(
     if plan_sha256 != header.plan_sha256:
         raise ManifestError(
             f"{out}: holds a set of the same options, but the corpora changed (other clips or "
-            f"files; plan {plan_sha256[:12]}…, now {header.plan_sha256[:12]}…); {ADVICE}"
+            f"files; plan {plan_sha256[:12]}…, now {header.plan_sha256[:12]}…), or in a suite "
+            f"--noises or the corpora given, whose sets share their examples; {ADVICE}"
         )
 
 
