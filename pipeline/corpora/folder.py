@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import posixpath
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any, Final
 from manifests import store
 from manifests.errors import ManifestError
 from manifests.rows import ANY_SPLIT, SPLITS, Clip, Reject
+from pipeline.corpora.checked_in import composed
 from pipeline.corpora.files import FileTree, base_name, is_audio
 from pipeline.corpora.licences import spdx
 from pipeline.corpora.listing import CorpusOption, Listing, chosen_options, make_listing
@@ -141,7 +141,7 @@ def _read_table(name: str, text: str, rejects: list[Reject], notes: list[str]) -
         if split not in ("", *SPLITS, ANY_SPLIT):
             allowed = ", ".join((*SPLITS, ANY_SPLIT))
             raise BadRowError(f"a split, one of {allowed}", repr(split), clip_id=path)
-        tags = {tag.strip() for tag in re.split("[;|]", row.get("tags", ""))} - {""}
+        tags = {tag.strip() for tag in re.split("[;|]", composed(row.get("tags", "")))} - {""}
         song, artist, licence = (row.get(column, "") for column in COLUMNS[3:])
         return _Row(path, split, tuple(sorted(tags)), song, artist, spdx(licence) or licence)
 
@@ -153,7 +153,7 @@ def _read_table(name: str, text: str, rejects: list[Reject], notes: list[str]) -
 
 def _plain(path: str) -> str:
     """Return a path as tables and disks agree on it: macOS writes é as e and an accent."""
-    return unicodedata.normalize("NFC", path).replace("\\", "/")
+    return composed(path).replace("\\", "/")
 
 
 def _clips(rows: list[_Row], default_split: str) -> list[Clip]:

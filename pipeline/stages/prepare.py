@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -42,15 +42,22 @@ def scan_sources(
     }
 
 
-def vocabulary_of(music: Sequence[Scan], tag_filter: TagFilter) -> TagVocabulary:
+def vocabulary_of(
+    music: Sequence[Scan], tag_filter: TagFilter, *, beside: Iterable[Scan] = ()
+) -> TagVocabulary:
     """Return the tag vocabulary over the music corpora of a set.
 
-    Several corpora have no list in common, so without ``--tags`` all their tags are kept.
+    Args:
+        music: scans of the set's music corpora.
+        tag_filter: what is asked.
+        beside: scans of the music of the suite's other sets, for which the same is asked.
     """
-    clips = [clip for s in music for clip in s.clips]
-    if len(music) > 1 and tag_filter.select is None and any(clip.tags for clip in clips):
-        tag_filter = replace(tag_filter, select="all")
-    return build_vocabulary(clips, tag_filter, corpus=music[0].corpus)
+    return build_vocabulary(
+        (clip for s in music for clip in s.clips),
+        tag_filter,
+        corpora=[s.corpus for s in music],
+        elsewhere={tag for s in beside for clip in s.clips for tag in clip.tags},
+    )
 
 
 def with_corpus_options(config: SetConfig, sources: Sources) -> SetConfig:
@@ -147,7 +154,8 @@ def plan_suite(
         music = [scans["music", name] for name in config.music]
         noise = [scans["noise", name] for name in config.noise]
         if config.music not in vocabularies:
-            vocabularies[config.music] = vocabulary_of(music, tag_filter)
+            beside = [scans[key] for key in sorted(used) if key[0] == "music"]
+            vocabularies[config.music] = vocabulary_of(music, tag_filter, beside=beside)
         corpora = config.music, config.noise
         if corpora not in leaks:
             leaks[corpora] = leak_notes(music, noise)
