@@ -113,7 +113,7 @@ def make_plans(
     The role of a single set is empty.
     """
     if request.forbid_leaks:
-        stop_at_leaks(request.sources, request.config.decoder, request.run, reporter)
+        stop_at_leaks(request.sources, request.config, request.run, reporter)
     if request.suite is None:
         plan = plan_single(
             request.config, request.sources, request.tag_filter, request.run, reporter

@@ -8,7 +8,7 @@ from typing import Any
 
 from manifests.errors import UsageError
 from pipeline.config import RunOptions, SetConfig
-from pipeline.leaks import leak_notes
+from pipeline.leaks import leak_notes, undivided_notes
 from pipeline.planned import Plan
 from pipeline.progress import Reporter
 from pipeline.sources import Sources, corpus_defaults, identity_options, named_by_content
@@ -96,7 +96,7 @@ def plan_single(
     vocabulary = vocabulary_of(music, tag_filter)
     band_hz = resolve_band_hz(config, music, noise)
     plan = plan_set(config, music, noise, vocabulary, band_hz=band_hz)
-    return with_notes(plan, leak_notes(music, noise))
+    return with_notes(plan, (*leak_notes(music, noise), *undivided_notes(music, config.split)))
 
 
 def with_notes(plan: Plan, notes: Sequence[str]) -> Plan:
@@ -166,7 +166,8 @@ def plan_suite(
         vocabulary = vocabularies[config.music]
         found = plan_sets(named, music, noise, vocabulary, band_hz=band_hz)
         for k, plan in zip(noise_counts, found, strict=True):
-            plans[k][role] = with_notes(plan, leaks[corpora])
+            notes = (*leaks[corpora], *undivided_notes(music, config.split))
+            plans[k][role] = with_notes(plan, notes)
     return agree_on_keys(plans, base.limit), left_out
 
 
