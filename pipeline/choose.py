@@ -100,13 +100,18 @@ class NoisePool:
             resampled_length(clip.source_samples, clip.source_rate) for clip in self.clips
         ]
 
-    def draw(self, key: str, n_samples: int) -> tuple[tuple[NoiseSpan, Clip], ...]:
+    def draw(
+        self, key: str, n_samples: int, music_sha256: str | None = None
+    ) -> tuple[tuple[NoiseSpan, Clip], ...]:
         """Return the k noises with the smallest hashes among those with an active span.
 
-        Fewer than k where the pool has no more.
+        Fewer than k where the pool has no more. The music's own file is passed over: with one
+        folder as music and as noise it would only be mixed with itself.
         """
         drawn: list[tuple[NoiseSpan, Clip]] = []
         for position in ranked_noises(self.seed, key, self._hashes, self.k):
+            if self.clips[position].source_sha256 == music_sha256:
+                continue
             starts = self._active_starts(position, n_samples)
             if starts.size:
                 drawn.append(self._span(position, key, n_samples, starts))

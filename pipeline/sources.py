@@ -22,6 +22,9 @@ NO_NOISE: Final = "none"
 class Sources:
     """Corpora by role.
 
+    Where one corpus is music and noise at once (two folders of a user), its options and its
+    metadata folder are those of the music: a table names the files of one folder.
+
     Attributes:
         music: root by corpus name.
         noise: root by corpus name; empty for real recordings.
@@ -38,6 +41,20 @@ class Sources:
     def roots(self) -> Mapping[str, Mapping[str, str]]:
         """Roots by role and name, as rendering wants them."""
         return {"music": self.music, "noise": self.noise}
+
+    def options_of(self, role: str, name: str) -> Mapping[str, Any]:
+        """Return the options for a corpus in one role, those of other corpora among them."""
+        if not self._is_second_role(role, name):
+            return self.corpus_options
+        own = corpus_defaults(name)
+        return {key: value for key, value in self.corpus_options.items() if key not in own}
+
+    def metadata_of(self, role: str, name: str) -> str | None:
+        """Return the metadata folder of a corpus in one role, None where it lies in its root."""
+        return None if self._is_second_role(role, name) else self.metadata.get(name)
+
+    def _is_second_role(self, role: str, name: str) -> bool:
+        return role == "noise" and name in self.music
 
 
 def absolute_url(url: str) -> str:

@@ -48,12 +48,13 @@ OPTIONS: Final = (
     CorpusOption(
         "folder_csv",
         None,
-        "table of the folder's files; default: metadata.csv in the folder, where there is one",
+        "table of the folder's files (the music's, where noise is a folder too); default: "
+        "metadata.csv in the folder, where there is one",
     ),
     CorpusOption(
         "folder_split",
         ANY_SPLIT,
-        "split of the files for which the table states none",
+        "split of the files for which the table states none (the music's, likewise)",
         choices=(*SPLITS, ANY_SPLIT),
     ),
 )

@@ -32,8 +32,8 @@ def scan_sources(
         (role, name): scan(
             name,
             root,
-            metadata=sources.metadata.get(name),
-            corpus_options=sources.corpus_options,
+            metadata=sources.metadata_of(role, name),
+            corpus_options=sources.options_of(role, name),
             options=options,
             reporter=reporter,
         )
