@@ -141,7 +141,7 @@ def resolve_band_hz(
     config: SetConfig, music: Sequence[Scan], noise: Sequence[Scan]
 ) -> float | None:
     """Return the band limit in Hz for all that is built from these scans; None keeps all."""
-    return band_limit_hz(config, [list(s.clips) for s in (*music, *noise)])
+    return band_limit_hz(config, [s.clips for s in (*music, *noise)])
 
 
 def _summed(counts: Iterable[tuple[str, int]]) -> dict[str, int]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from manifests.errors import UsageError
+from pipeline.band import LOW_BAND_HZ, band_note
 from pipeline.config import RunOptions, SetConfig
 from pipeline.leaks import leak_notes, undivided_notes
 from pipeline.planned import Plan
@@ -16,6 +18,8 @@ from pipeline.stages.plan import plan_set, plan_sets, resolve_band_hz, restricte
 from pipeline.stages.scan import Scan, ScanOptions, scan
 from pipeline.suite_spec import SuiteSpec
 from pipeline.tags import ALL, FIXED_LISTS, TagFilter, TagVocabulary, build_vocabulary
+
+_log = logging.getLogger(__name__)
 
 Scans = Mapping[tuple[str, str], Scan]
 """Scans by role and corpus name."""
@@ -96,7 +100,16 @@ def plan_single(
     vocabulary = vocabulary_of(music, tag_filter)
     band_hz = resolve_band_hz(config, music, noise)
     plan = plan_set(config, music, noise, vocabulary, band_hz=band_hz)
-    return with_notes(plan, (*leak_notes(music, noise), *undivided_notes(music, config.split)))
+    notes = (*leak_notes(music, noise), *undivided_notes(music, config.split))
+    return with_notes(plan, (*band_notes(config, band_hz, [*music, *noise]), *notes))
+
+
+def band_notes(config: SetConfig, band_hz: float | None, scans: Iterable[Scan]) -> list[str]:
+    """Return which corpus sets the band; where that takes much of the music it is logged too."""
+    note = band_note(config, [s.clips for s in scans])
+    if note and band_hz is not None and band_hz < LOW_BAND_HZ:
+        _log.warning("%s", note)
+    return [note] if note else []
 
 
 def with_notes(plan: Plan, notes: Sequence[str]) -> Plan:
@@ -147,6 +160,7 @@ def plan_suite(
     used = {("music", n) for c in configs.values() for n in c.music}
     used |= {("noise", n) for c in configs.values() for n in c.noise}
     band_hz = resolve_band_hz(base, [scans[key] for key in sorted(used)], [])
+    of_band = band_notes(base, band_hz, [scans[key] for key in sorted(used)])
     vocabularies: dict[tuple[str, ...], TagVocabulary] = {}
     leaks: dict[tuple[tuple[str, ...], ...], tuple[str, ...]] = {}
     plans: dict[int, dict[str, Plan]] = {k: {} for k in noise_counts}
@@ -166,7 +180,7 @@ def plan_suite(
         vocabulary = vocabularies[config.music]
         found = plan_sets(named, music, noise, vocabulary, band_hz=band_hz)
         for k, plan in zip(noise_counts, found, strict=True):
-            notes = (*leaks[corpora], *undivided_notes(music, config.split))
+            notes = (*of_band, *leaks[corpora], *undivided_notes(music, config.split))
             plans[k][role] = with_notes(plan, notes)
     return agree_on_keys(plans, base.limit), left_out
 
