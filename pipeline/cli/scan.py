@@ -111,7 +111,7 @@ def scan_record(found: Scan) -> dict[str, Any]:
         "rates_hz": dict(Counter(str(clip.source_rate) for clip in found.clips)),
         "rejects": dict(Counter(reject.reason for reject in found.rejects)),
         "rejected": [
-            {"path": r.path, "reason": r.reason, "detail": r.detail} for r in found.rejects[:1000]
+            {"path": r.path, "reason": r.reason, "detail": r.detail} for r in found.rejects
         ],
         "notes": list(found.notes),
     }
