@@ -6,7 +6,7 @@ import hashlib
 import os
 import posixpath
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -124,6 +124,22 @@ def make_sources(
 def corpus_defaults(name: str) -> dict[str, Any]:
     """Return the defaults of a corpus' own options, by name."""
     return {option.name: option.default for option in corpus(name).OPTIONS}
+
+
+def check_options_serve(options: Iterable[str], corpora: Collection[str]) -> None:
+    """Refuse options of corpora that are not read: they would change nothing.
+
+    Args:
+        options: names of options as corpora declare them.
+        corpora: names of the corpora that are read.
+
+    Raises:
+        UsageError: one is of no corpus that is read.
+    """
+    serve = {name for corpus_name in corpora for name in corpus_defaults(corpus_name)}
+    if idle := sorted(set(options) - serve):
+        flags = ", ".join("--" + name.replace("_", "-") for name in idle)
+        raise UsageError(f"{flags}: of no corpus that is read ({', '.join(corpora)}); leave it out")
 
 
 def identity_options(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -156,11 +156,12 @@ def plan_suite(
     configs, left_out = _role_configs(spec, base, sources)
     if not configs:
         raise UsageError(f"--suite {spec.name}: no set can be built: {'; '.join(left_out)}")
+    sources = _used(configs.values(), sources)
     scans = scan_sources(sources, decoder=base.decoder, run=run, reporter=reporter)
-    used = {("music", n) for c in configs.values() for n in c.music}
-    used |= {("noise", n) for c in configs.values() for n in c.noise}
-    band_hz = resolve_band_hz(base, [scans[key] for key in sorted(used)], [])
-    of_band = band_notes(base, band_hz, [scans[key] for key in sorted(used)])
+    every = [scans[key] for key in sorted(scans)]
+    all_music = [scans[key] for key in sorted(scans) if key[0] == "music"]
+    band_hz = resolve_band_hz(base, every, [])
+    of_band = band_notes(base, band_hz, every)
     vocabularies: dict[tuple[str, ...], TagVocabulary] = {}
     leaks: dict[tuple[tuple[str, ...], ...], tuple[str, ...]] = {}
     plans: dict[int, dict[str, Plan]] = {k: {} for k in noise_counts}
@@ -168,8 +169,7 @@ def plan_suite(
         music = [scans["music", name] for name in config.music]
         noise = [scans["noise", name] for name in config.noise]
         if config.music not in vocabularies:
-            beside = [scans[key] for key in sorted(used) if key[0] == "music"]
-            vocabularies[config.music] = vocabulary_of(music, tag_filter, beside=beside)
+            vocabularies[config.music] = vocabulary_of(music, tag_filter, beside=all_music)
         corpora = config.music, config.noise
         if corpora not in leaks:
             leaks[corpora] = leak_notes(music, noise)
@@ -183,6 +183,18 @@ def plan_suite(
             notes = (*of_band, *leaks[corpora], *undivided_notes(music, config.split))
             plans[k][role] = with_notes(plan, notes)
     return agree_on_keys(plans, base.limit), left_out
+
+
+def _used(configs: Iterable[SetConfig], sources: Sources) -> Sources:
+    """Return the sources without the corpora that no set uses: nobody waits for their scan."""
+    every = list(configs)
+    music = {name for config in every for name in config.music}
+    noise = {name for config in every for name in config.noise}
+    return replace(
+        sources,
+        music={name: root for name, root in sources.music.items() if name in music},
+        noise={name: root for name, root in sources.noise.items() if name in noise},
+    )
 
 
 def _role_configs(

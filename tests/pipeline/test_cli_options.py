@@ -92,7 +92,8 @@ def test_noise_split_follows_the_split(corpora: Corpora) -> None:
         (("--scheduler", "tcp://x:1"), "--scheduler tcp://x:1: expected --engine dask beside it"),
         (("--suite", "thesis", "--split", "test"), "--split: fixed by --suite; leave it out"),
         (("--suite", "thesis", "--snr", "0", "--name", "x"), "--name, --snr: fixed by --suite"),
-        (("--suite", "thesis"), "--suite thesis: no set can be built: pretrain-train: needs"),
+        (("--suite", "thesis"), "--music folder: no set of --suite thesis uses it; leave it out"),
+        (("--mtat-untagged", "drop"), "--mtat-untagged: of no corpus that is read (folder); leave"),
         (("--noise", "none"), "--noise none: expected no other --noise beside it"),
         (("--noise", "folder=/x"), "--noise: folder is given twice"),
         (("--music", "folder"), "--music: expected NAME=DIR, e.g. mtat=/data/mtat, got 'folder'"),
@@ -113,6 +114,33 @@ def test_wrong_use_is_one_line_and_exit_status_2(
     assert (ran.status, ran.out) == (2, "")
     assert ran.error.startswith(f"prep: {message}"), ran.err
     assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--snr", "5", "--noises", "4"), "--noises, --snr: nothing is mixed with --noise none"),
+        (("--noise-split", "test"), "--noise-split: nothing is mixed with --noise none"),
+    ],
+)
+def test_options_of_noise_without_noise(
+    corpora: Corpora, arguments: tuple[str, ...], message: str
+) -> None:
+    ran = run_prep("plan", "--music", f"folder={corpora.music}", "--noise", "none", *arguments)
+    assert ran.status == 2 and ran.error.startswith(f"prep: {message}")
+
+
+def test_a_corpus_that_no_set_of_a_suite_uses(corpora: Corpora, mtat: Path) -> None:
+    """What only sets that are left out would use is not refused."""
+    given = ("plan", "--suite", "thesis", "--music", f"mtat={mtat}", "--noise")
+    ran = run_prep(*given, f"folder={corpora.noise}")
+    assert ran.status == 2 and ran.error == (
+        "prep: --noise folder: no set of --suite thesis uses it; leave it out, or build a single "
+        "set (its noise: audioset, musan)"
+    )
+    ran = run_prep(*given, f"musan={corpora.musan}", "--music", f"mtg-jamendo={corpora.music}",
+                   "--jobs", 1, "--min-duration-s", 1)  # fmt: skip
+    assert ran.status == 0 and "left out pretrain-train: needs --noise audioset" in ran.out
 
 
 @pytest.mark.parametrize(

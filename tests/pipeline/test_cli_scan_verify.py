@@ -80,6 +80,20 @@ def test_scan_of_a_misspelt_corpus() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--metadata", "floder=/x"), "--metadata floder: expected folder, the corpus that is"),
+        (("--mtat-untagged", "drop"), "--mtat-untagged: of no corpus that is read (folder)"),
+    ],
+)
+def test_scan_refuses_options_of_other_corpora(
+    corpora: Corpora, arguments: tuple[str, ...], message: str
+) -> None:
+    ran = run_prep("scan", "--corpus", "folder", "--root", corpora.music, *arguments)
+    assert ran.status == 2 and ran.error.startswith(f"prep: {message}")
+
+
 def test_scan_of_a_scheduler_without_dask(corpora: Corpora) -> None:
     ran = run_prep(
         "scan", "--corpus", "folder", "--root", corpora.music, "--scheduler", "tcp://x:1"
