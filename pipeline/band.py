@@ -6,7 +6,8 @@ and a domain classifier would listen there instead of to the music.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -18,14 +19,35 @@ from pipeline.config import LOWEST_BAND_HZ, SetConfig
 RATE_SHARE: Final = 0.45
 ODD_SHARE_PERCENT: Final = 5.0
 """A corpus' lowest rate is taken at this percentile: one stray 8 kHz file does not set the band."""
+LOW_BAND_HZ: Final = 4_000.0
+"""A lower limit takes so much of the music that it is said aloud."""
 
 
-def band_limit_hz(config: SetConfig, corpora: Iterable[list[Clip]]) -> float | None:
+@dataclass(frozen=True)
+class CorpusEdge:
+    """Where a corpus ends.
+
+    Attributes:
+        corpus: its name.
+        rate_hz: 5th percentile of its clips' sample rates, Hz.
+        bandwidth_hz: 95th percentile of their measured bandwidths, Hz.
+    """
+
+    corpus: str
+    rate_hz: float
+    bandwidth_hz: float
+
+    @property
+    def hz(self) -> float:
+        """Upper edge of its band, Hz."""
+        return min(RATE_SHARE * self.rate_hz, self.bandwidth_hz)
+
+
+def band_limit_hz(config: SetConfig, corpora: Iterable[Sequence[Clip]]) -> float | None:
     """Return the upper edge of the band kept, Hz, or None to keep all.
 
-    ``auto``: 0.45 x the lowest source rate over the corpora, lowered to that corpus' 95th
-    percentile of measured bandwidth, but never below 1 kHz; nothing is cut where that reaches
-    0.45 x 22,050 Hz.
+    ``auto``: the lowest over the corpora of 0.45 x the source rate and of the 95th percentile of
+    measured bandwidth, but never below 1 kHz; nothing is cut where that reaches 0.45 x 22,050 Hz.
 
     Args:
         config: gives ``--band-limit``.
@@ -38,16 +60,38 @@ def band_limit_hz(config: SetConfig, corpora: Iterable[list[Clip]]) -> float | N
         return None
     if config.fixed_band_hz is not None:
         return config.fixed_band_hz
-    edges = [_corpus_edge(clips) for clips in corpora if clips]
-    if not edges:
-        raise ManifestError("--band-limit auto: expected scanned clips, got none")
-    rate, bandwidth_hz = min(edges)
-    band_hz = max(min(RATE_SHARE * rate, bandwidth_hz), LOWEST_BAND_HZ)
+    band_hz = max(_narrowest(corpora).hz, LOWEST_BAND_HZ)
     return round(band_hz, 1) if band_hz < RATE_SHARE * SAMPLE_RATE else None
 
 
-def _corpus_edge(clips: list[Clip]) -> tuple[float, float]:
+def band_note(config: SetConfig, corpora: Iterable[Sequence[Clip]]) -> str:
+    """Return which corpus sets the band limit and why; empty where ``auto`` cuts nothing."""
+    every = list(corpora)
+    band_hz = band_limit_hz(config, every)
+    if config.band_limit != "auto" or band_hz is None:
+        return ""
+    edge = _narrowest(every)
+    why = f"95 % of its clips hold nothing above {edge.bandwidth_hz:,.0f} Hz"
+    if edge.hz < edge.bandwidth_hz:
+        why = f"its sample rate is {edge.rate_hz:,.0f} Hz"
+    note = f"band: up to {band_hz:,.0f} Hz, from {edge.corpus}: {why}"
+    if band_hz >= LOW_BAND_HZ:
+        return note
+    return (
+        f"{note}; music and noise of all corpora lose what is above: --band-limit off or HZ keeps "
+        "more, or leave these clips out"
+    )
+
+
+def _narrowest(corpora: Iterable[Sequence[Clip]]) -> CorpusEdge:
+    edges = [_corpus_edge(clips) for clips in corpora if clips]
+    if not edges:
+        raise ManifestError("--band-limit auto: expected scanned clips, got none")
+    return min(edges, key=lambda edge: edge.hz)
+
+
+def _corpus_edge(clips: Sequence[Clip]) -> CorpusEdge:
     rates = [clip.source_rate for clip in clips]
     bandwidths_hz = [clip.bandwidth_hz for clip in clips]
-    rate = float(np.percentile(rates, ODD_SHARE_PERCENT, method="lower"))
-    return rate, float(np.percentile(bandwidths_hz, 95.0))
+    rate_hz = float(np.percentile(rates, ODD_SHARE_PERCENT, method="lower"))
+    return CorpusEdge(clips[0].corpus, rate_hz, float(np.percentile(bandwidths_hz, 95.0)))

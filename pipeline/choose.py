@@ -45,7 +45,8 @@ def draw_excerpts(clip: Clip, config: SetConfig) -> Iterator[Excerpt]:
     """Draw the excerpts of a music clip: one from each equal part of its possible starts.
 
     Starts are those of active spans only; where a part has none, those of the whole clip serve.
-    Yields nothing where the clip has no active span.
+    No start serves twice: fewer excerpts where the clip has no more. Yields nothing where it has no
+    active span.
     """
     n_samples = resampled_length(clip.source_samples, clip.source_rate)
     length = config.excerpt_samples(n_samples)
@@ -54,11 +55,18 @@ def draw_excerpts(clip: Clip, config: SetConfig) -> Iterator[Excerpt]:
         return
     last = (n_samples - length) // FRAME_SAMPLES + 1
     n_excerpts = min(config.excerpts_per_track, last)
+    taken: set[int] = set()
     for number in range(n_excerpts):
         low, high = last * number // n_excerpts, last * (number + 1) // n_excerpts
         part = starts[(starts >= low) & (starts < high)]
         key = example_key(clip.corpus, clip.clip_id, number)
         frame = _pick(part if part.size else starts, config.seed, key, "start")
+        if frame in taken:
+            left = np.setdiff1d(starts, list(taken))
+            if not left.size:
+                break
+            frame = _pick(left, config.seed, key, "start")
+        taken.add(frame)
         span = MusicSpan(
             corpus=clip.corpus,
             clip_id=clip.clip_id,
@@ -100,13 +108,18 @@ class NoisePool:
             resampled_length(clip.source_samples, clip.source_rate) for clip in self.clips
         ]
 
-    def draw(self, key: str, n_samples: int) -> tuple[tuple[NoiseSpan, Clip], ...]:
+    def draw(
+        self, key: str, n_samples: int, music_sha256: str | None = None
+    ) -> tuple[tuple[NoiseSpan, Clip], ...]:
         """Return the k noises with the smallest hashes among those with an active span.
 
-        Fewer than k where the pool has no more.
+        Fewer than k where the pool has no more. The music's own file is passed over: with one
+        folder as music and as noise it would only be mixed with itself.
         """
         drawn: list[tuple[NoiseSpan, Clip]] = []
         for position in ranked_noises(self.seed, key, self._hashes, self.k):
+            if self.clips[position].source_sha256 == music_sha256:
+                continue
             starts = self._active_starts(position, n_samples)
             if starts.size:
                 drawn.append(self._span(position, key, n_samples, starts))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
@@ -102,6 +103,13 @@ class SetConfig:
             (self.limit is None or self.limit > 0, "--limit", "1 or more", self.limit),
             (0 <= self.seed < 1 << 63, "--seed", "0 to 2**63 - 1", self.seed),
             (
+                0 < self.min_duration_s < math.inf,
+                "--min-duration-s",
+                "seconds above 0",
+                self.min_duration_s,
+            ),
+            (0 < self.min_noise_s < math.inf, "--min-noise-s", "seconds above 0", self.min_noise_s),
+            (
                 len(set(self.snrs_db)) == len(self.snrs_db),
                 "--snr",
                 "different values",
@@ -196,3 +204,9 @@ class RunOptions:
     audit: bool = True
     max_reject_percent: float = 5.0
     overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_reject_percent <= 100:
+            raise UsageError(
+                f"--max-reject-percent: expected 0 to 100, got {self.max_reject_percent}"
+            )

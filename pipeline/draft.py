@@ -37,15 +37,16 @@ def candidates(
     domain = song_half(clip, config)
     tags = vocabulary.select(clip.tags) if config.with_tags else ()
     for excerpt in draw_excerpts(clip, config):
-        noises = pool.draw(excerpt.key, excerpt.span.n_samples) if pool else ()
+        span = excerpt.span
+        noises = pool.draw(excerpt.key, span.n_samples, span.source_sha256) if pool else ()
         row = PlanRow(
             key=excerpt.key,
             split=config.split,
             domain=domain,
             tags=tags,
             shard=-1,
-            music=excerpt.span,
-            noises=tuple(span for span, _ in noises),
+            music=span,
+            noises=tuple(noise for noise, _ in noises),
         )
         yield Candidate(row, excerpt, noises)
 

@@ -2,8 +2,9 @@
 
 Four kinds: the same file (by hash) in two splits; an artist in train and in test, whom a tagger
 learns instead of the tag (Flexer 2007); the same noise clip or video id in two splits; one song
-in two splits. Clips of split ``any`` (MUSAN) may serve all splits by their corpus' own account, so
-they count only between sets that were really built.
+in two splits. Noises of split ``any`` (MUSAN) may serve all splits by their corpus' own account, so
+they count only between sets that were really built. Music of split ``any`` is a user's folder whose
+splits nobody stated: a set of it for training and one for testing would hold the same tracks.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from manifests.shardset import load_set
 from pipeline.frozen.untrusted import printable
 
 if TYPE_CHECKING:
-    from pipeline.planned import Plan
     from pipeline.stages.scan import Scan
 
 MUSIC: Final = "music"
@@ -118,23 +118,6 @@ def _clip_item(clip: Clip, role: str) -> Item:
     )
 
 
-def leaks_in_plans(plans: Iterable[Plan]) -> list[Leak]:
-    """Return what planned sets of different splits share; sets of one split may share all."""
-    items = []
-    for plan in plans:
-        for row in plan.rows:
-            music = row.music
-            items.append(
-                Item(MUSIC, music.corpus, music.clip_id, plan.config.split, music.artist,
-                     music.song, music.source_sha256)
-            )  # fmt: skip
-            items += [
-                Item(NOISE, n.corpus, n.clip_id, plan.config.split, "", "", n.source_sha256)
-                for n in row.noises
-            ]
-    return find_leaks(items, artist_places=frozenset(("train", "test")))
-
-
 def leaks_between(url: str, others: Sequence[str]) -> list[Leak]:
     """Return what a finished set shares with others; what those share with each other is theirs.
 
@@ -202,15 +185,36 @@ def leak_notes(music: Sequence[Scan], noise: Sequence[Scan]) -> tuple[str, ...]:
     return tuple(leak_lines(leaks_in_scans(music, noise)))
 
 
-def check_leaks(leaks: Sequence[Leak]) -> None:
+def undivided_notes(music: Sequence[Scan], split: str) -> tuple[str, ...]:
+    """Return a note for each corpus whose music would be in a set of every split alike.
+
+    Args:
+        music: scans of the set's music corpora.
+        split: split of the set; ``all`` promises nothing, so nothing is noted.
+    """
+    if split == "all":
+        return ()
+    counts = [(s.corpus, sum(clip.split == ANY_SPLIT for clip in s.clips)) for s in music]
+    return tuple(
+        f"{LEAK}{name}: {n:,} tracks state no split, so sets of train, valid and test hold the "
+        f"same ones; give a split column in metadata.csv or --{name}-split, or build with "
+        "--split all"
+        for name, n in counts
+        if n
+    )
+
+
+def check_leaks(notes: Sequence[str]) -> None:
     """Refuse leaks, for ``--forbid-leaks``.
 
+    Args:
+        notes: those of ``leak_notes`` and ``undivided_notes``.
+
     Raises:
-        ManifestError: there are any; the message counts and lists them.
+        ManifestError: there are any; the message lists them.
     """
-    if leaks:
-        lines = " | ".join(leak_lines(leaks))
+    if notes:
         raise ManifestError(
-            f"--forbid-leaks: expected nothing shared between splits, got {lines}; leave these "
-            "clips out of the corpus, or build without --forbid-leaks"
+            f"--forbid-leaks: expected nothing shared between splits, got {' | '.join(notes)}; "
+            "leave these clips out of the corpus, or build without --forbid-leaks"
         )

@@ -6,7 +6,7 @@ import hashlib
 import os
 import posixpath
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +21,9 @@ NO_NOISE: Final = "none"
 @dataclass(frozen=True)
 class Sources:
     """Corpora by role.
+
+    Where one corpus is music and noise at once (two folders of a user), its options and its
+    metadata folder are those of the music: a table names the files of one folder.
 
     Attributes:
         music: root by corpus name.
@@ -38,6 +41,20 @@ class Sources:
     def roots(self) -> Mapping[str, Mapping[str, str]]:
         """Roots by role and name, as rendering wants them."""
         return {"music": self.music, "noise": self.noise}
+
+    def options_of(self, role: str, name: str) -> Mapping[str, Any]:
+        """Return the options for a corpus in one role, those of other corpora among them."""
+        if not self._is_second_role(role, name):
+            return self.corpus_options
+        own = corpus_defaults(name)
+        return {key: value for key, value in self.corpus_options.items() if key not in own}
+
+    def metadata_of(self, role: str, name: str) -> str | None:
+        """Return the metadata folder of a corpus in one role, None where it lies in its root."""
+        return None if self._is_second_role(role, name) else self.metadata.get(name)
+
+    def _is_second_role(self, role: str, name: str) -> bool:
+        return role == "noise" and name in self.music
 
 
 def absolute_url(url: str) -> str:
@@ -107,6 +124,22 @@ def make_sources(
 def corpus_defaults(name: str) -> dict[str, Any]:
     """Return the defaults of a corpus' own options, by name."""
     return {option.name: option.default for option in corpus(name).OPTIONS}
+
+
+def check_options_serve(options: Iterable[str], corpora: Collection[str]) -> None:
+    """Refuse options of corpora that are not read: they would change nothing.
+
+    Args:
+        options: names of options as corpora declare them.
+        corpora: names of the corpora that are read.
+
+    Raises:
+        UsageError: one is of no corpus that is read.
+    """
+    serve = {name for corpus_name in corpora for name in corpus_defaults(corpus_name)}
+    if idle := sorted(set(options) - serve):
+        flags = ", ".join("--" + name.replace("_", "-") for name in idle)
+        raise UsageError(f"{flags}: of no corpus that is read ({', '.join(corpora)}); leave it out")
 
 
 def identity_options(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import csv
 
 from manifests import store
 from manifests.errors import ManifestError
+from pipeline.corpora.checked_in import composed
 
 HEADER = ("tag", "canonical")
 
@@ -26,7 +27,7 @@ def read_merges(url: str) -> dict[str, str]:
             names; or a canonical name is itself merged, so that the result would hang on the order.
     """
     merges: dict[str, str] = {}
-    text = store.read_text(url).removeprefix("\ufeff")
+    text = composed(store.read_text(url).removeprefix("\ufeff"))
     for line, row in enumerate(text.split("\n"), start=1):
         if not row.strip() or row.lstrip().startswith("#"):
             continue

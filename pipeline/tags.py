@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +24,7 @@ from pipeline.corpora.checked_in import (
     JAMENDO_TOP50,
     MTAT_TOP50,
     checked_in_list,
+    composed,
     user_list,
 )
 from pipeline.corpora.files import base_name
@@ -58,54 +59,71 @@ class TagFilter:
     drop: tuple[str, ...] = ()
 
 
-def build_vocabulary(clips: Iterable[Clip], tag_filter: TagFilter, *, corpus: str) -> TagVocabulary:
-    """Return the vocabulary of a corpus.
+def build_vocabulary(
+    clips: Iterable[Clip],
+    tag_filter: TagFilter,
+    *,
+    corpora: Sequence[str],
+    elsewhere: Collection[str] = (),
+) -> TagVocabulary:
+    """Return the vocabulary of the music corpora of a set.
 
     Rare tags are counted on the clips that may train: split train or any; on all clips where
     there is none of those. Names of a list that no clip carries stay and are in ``absent``.
+    Several corpora have no default in common, so without a selection all their tags are kept; a
+    fixed list of several is theirs joined, in the order of their names, whatever order they are
+    given in.
 
     Args:
-        clips: all clips of the corpus, of every split.
+        clips: all clips of the corpora, of every split.
         tag_filter: what is asked.
-        corpus: corpus name, for its default and its fixed lists.
+        corpora: names of the corpora, for their default and their fixed lists.
+        elsewhere: tags of the other corpora that the filter is for: no misspellings.
 
     Raises:
-        UsageError: the corpus has no such list, or an option names what does not exist.
+        UsageError: no corpus has such a list, or an option names what does not exist.
         ManifestError: a file cannot be read, or no tag is left though some were asked for.
     """
     every = list(clips)
-    selected = tag_filter.select or corpus_module(corpus).DEFAULT_TAGS
+    default = corpus_module(corpora[0]).DEFAULT_TAGS if len(corpora) == 1 else ALL
+    selected = tag_filter.select or default
     if selected.lower().endswith(".json"):
         return _reused(every, selected, tag_filter)
     if tag_filter.min_clips < 0:
         raise UsageError(f"--min-tag-clips: expected 0 or more, got {tag_filter.min_clips}")
+    dropped = {composed(tag) for tag in tag_filter.drop}
     merge = read_merges(tag_filter.merge) if tag_filter.merge else {}
-    merge = {tag: name for tag, name in merge.items() if tag not in tag_filter.drop}
+    merge = {tag: name for tag, name in merge.items() if tag not in dropped}
     counts = _count(every, merge)
-    listed = _listed(selected, corpus, merge)
-    _check_names(selected, listed, counts, tag_filter)
+    names = _names(selected, corpora)
+    listed = list(dict.fromkeys(merge.get(name, name) for name in names))
+    known = {*names, *elsewhere, *(tag for clip in every for tag in clip.tags)}
+    _check_listed(selected, listed, counts, elsewhere)
+    _check_known("--merge-tags", list(merge), known)
+    _check_known("--drop-tag", sorted(dropped), known | set(merge.values()))
 
     trains = [clip for clip in every if clip.split in (SPLITS[0], ANY_SPLIT)]
     n_train = Counter(tag for clip in trains or every for tag in _merged(clip, merge))
     order = listed or sorted(counts, key=lambda tag: (-n_train[tag], tag))
     reasons: dict[str, str] = {}
     for tag in dict.fromkeys([*order, *counts]):
-        if tag in tag_filter.drop:
+        if tag in dropped:
             reasons[tag] = "dropped"
         elif listed and tag not in listed:
             reasons[tag] = f"not in {base_name(selected)}"
         elif n_train[tag] < tag_filter.min_clips:
             reasons[tag] = f"fewer than {tag_filter.min_clips} clips"
-    names = tuple(tag for tag in order if tag not in reasons)
-    if not names and (counts or tag_filter.select):
+    kept = tuple(tag for tag in order if tag not in reasons)
+    ours = not listed or not counts or any(tag in counts for tag in listed)
+    if not kept and ours and (counts or tag_filter.select):
         raise ManifestError(
-            f"{corpus}: expected tags after --tags {selected}, --min-tag-clips "
+            f"{', '.join(corpora)}: expected tags after --tags {selected}, --min-tag-clips "
             f"{tag_filter.min_clips} and --drop-tag, got none of {len(counts)}; ask for less"
         )
     zero = dict.fromkeys(sorted({clip.split for clip in every}), 0)
     return TagVocabulary(
-        names=names,
-        counts={tag: {**zero, **counts.get(tag, {})} for tag in names},
+        names=kept,
+        counts={tag: {**zero, **counts.get(tag, {})} for tag in kept},
         lost=tuple((tag, reasons[tag], {**zero, **counts.get(tag, {})}) for tag in sorted(reasons)),
         merge=merge,
     )
@@ -119,7 +137,7 @@ def _reused(clips: list[Clip], url: str, tag_filter: TagFilter) -> TagVocabulary
             "got one; a tags.json already holds what they did"
         )
     try:
-        record = json.loads(store.read_text(url))
+        record = json.loads(composed(store.read_text(url).removeprefix("\ufeff")))
     except (ValueError, RecursionError) as error:
         raise ManifestError(f"{url}: expected the tags.json of a set, got: {error}") from error
     if not isinstance(record, dict):
@@ -153,42 +171,43 @@ def _merged(clip: Clip, merge: Mapping[str, str]) -> set[str]:
     return {merge.get(tag, tag) for tag in clip.tags}
 
 
-def _listed(selected: str, corpus: str, merge: Mapping[str, str]) -> list[str]:
-    """Return the selection's names in order, merged; an empty list stands for all tags."""
+def _names(selected: str, corpora: Sequence[str]) -> list[str]:
+    """Return the selection's names in order; an empty list stands for all tags."""
     if selected == ALL:
         return []
     if selected in FIXED_LISTS:
         lists = FIXED_LISTS[selected]
-        if corpus not in lists:
+        have = sorted(name for name in corpora if name in lists)
+        if not have:
             raise UsageError(
                 f"--tags {selected}: expected a corpus that has it ({', '.join(lists)}), "
-                f"got {corpus}; use all or a file"
+                f"got {', '.join(corpora)}; use all or a file"
             )
-        names = checked_in_list(lists[corpus])
-    elif store.exists(selected):
-        names = user_list(selected)
-    else:
+        return list(dict.fromkeys(tag for name in have for tag in checked_in_list(lists[name])))
+    if not store.exists(selected):
         words = ", ".join((*FIXED_LISTS, ALL))
         raise UsageError(f"--tags {selected}: expected {words} or a file, got no such file")
+    names = [composed(name) for name in user_list(selected)]
     if not names:
         raise ManifestError(f"{selected}: expected one tag a line, got an empty list")
-    return list(dict.fromkeys(merge.get(name, name) for name in names))
+    return names
 
 
-def _check_names(
-    selected: str,
-    listed: Collection[str],
-    counts: Mapping[str, Counts],
-    tag_filter: TagFilter,
+def _check_listed(
+    selected: str, listed: Sequence[str], counts: Mapping[str, Counts], elsewhere: Collection[str]
 ) -> None:
-    """Refuse a list that fits no clip and dropped tags that do not exist: misspelt, both."""
-    if listed and counts and not any(name in counts for name in listed):
+    """Refuse a list that fits no clip: misspelt, or of another corpus."""
+    if listed and counts and not any(name in counts or name in elsewhere for name in listed):
         raise ManifestError(
             f"--tags {selected}: expected names of the corpus' tags, such as "
-            f"{', '.join(sorted(counts)[:3])}, got {', '.join(list(listed)[:3])}"
+            f"{', '.join(sorted(counts)[:3])}, got {', '.join(listed[:3])}"
         )
-    for tag in tag_filter.drop:
-        if tag not in counts and tag not in listed:
-            near = difflib.get_close_matches(tag, counts, n=3)
+
+
+def _check_known(option: str, tags: Sequence[str], known: Collection[str]) -> None:
+    """Refuse tags that neither a clip nor the list has: misspelt."""
+    for tag in tags:
+        if tag not in known:
+            near = difflib.get_close_matches(tag, sorted(known), n=3)
             hint = f"; near it: {', '.join(near)}" if near else ""
-            raise UsageError(f"--drop-tag {tag}: expected a tag of the corpus, got none{hint}")
+            raise UsageError(f"{option} {tag}: expected a tag of the corpus, got none{hint}")

@@ -48,7 +48,7 @@ def _load_config(ctx: click.Context, _: click.Parameter, value: str | None) -> N
     if value is None:
         return
     try:
-        record = tomllib.loads(Path(value).expanduser().read_text(encoding="utf-8"))
+        record = tomllib.loads(Path(value).expanduser().read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"--config {value}: expected a TOML file: {error}") from error
     by_option = {
@@ -79,7 +79,7 @@ def _config_value(name: str, parameter: click.Parameter, given: Any) -> Any:
         return [str(item) for item in given] if isinstance(given, list) else [str(given)]
     if isinstance(given, list):  # --noises = [1, 2, 4]
         return ",".join(str(item) for item in given)
-    return given
+    return given if flag else str(given)  # so that 1.7 is refused for a whole number, as typed
 
 
 config_file = click.option(

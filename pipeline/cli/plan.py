@@ -15,6 +15,7 @@ from pipeline.cli.options import apply, as_json
 from pipeline.cli.requests import make_plans, make_request
 from pipeline.cli.set_options import set_options
 from pipeline.cli.text import estimated_bytes, human_bytes, plan_lines, tag_lines
+from pipeline.cli.visible import visible
 from pipeline.planned import Plan
 from pipeline.progress import reporter
 from pipeline.reject_limit import check_rejects
@@ -83,16 +84,16 @@ def plan_command(
         record = {"sets": sets, "left_out": left_out, "stops": stops}
         click.echo(pretty_json(record), nl=False)
     else:
+        lines = []
         for key, plan in plans.items():
-            click.echo("\n".join([*plan_lines(plan), f"  {verdicts[key].line}"]))
-        click.echo("\n".join(tags_and_notes(list(plans.values()))))
-        for line in left_out:
-            click.echo(f"left out {line}")
+            lines += [*plan_lines(plan), f"  {verdicts[key].line}"]
+        lines += tags_and_notes(list(plans.values()))
+        lines += [f"left out {line}" for line in left_out]
         if len(plans) > 1:
             total = sum(estimated_bytes(plan) for plan in plans.values())
-            click.echo(f"{len(plans)} sets, about {human_bytes(total)}")
-        for line in stops:
-            click.echo(f"build-shards would stop: {line}")
+            lines.append(f"{len(plans)} sets, about {human_bytes(total)}")
+        lines += [f"build-shards would stop: {line}" for line in stops]
+        click.echo("\n".join(visible(line) for line in lines))
     asked = {"nodes", "gpus", "workers", "batch_size"} & explicit_options(ctx)
     if stops or (asked and not all(verdict.enough for verdict in verdicts.values())):
         ctx.exit(1)

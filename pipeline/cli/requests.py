@@ -19,7 +19,7 @@ from pipeline.config import DEFAULT_SNRS_DB, RunOptions, SetConfig
 from pipeline.corpora import CORPORA
 from pipeline.planned import Plan
 from pipeline.progress import Reporter
-from pipeline.sources import Sources, make_sources
+from pipeline.sources import Sources, check_options_serve, make_sources
 from pipeline.stages.prepare import plan_single, plan_suite
 from pipeline.suite_spec import SuiteSpec, load_suite_spec
 from pipeline.tags import TagFilter
@@ -56,10 +56,14 @@ def make_request(values: Mapping[str, Any], explicit: set[str]) -> Request:
     given |= {n: expanded(path) for n, path in given.items() if n.endswith(("_file", "_csv"))}
     check_scheduler(values["engine"], values["scheduler"])
     sources = make_sources(values["music"], values["noise"], values["metadata"], given)
+    check_options_serve(given, tuple(dict.fromkeys((*sources.music, *sources.noise))))
+    if not sources.noise:
+        _check_recordings_options(explicit)
     counts = parse_noise_counts(values["noises"])
     suite = values.get("suite")
     if suite:
         _check_suite_options(explicit)
+        _check_suite_corpora(load_suite_spec(suite), sources)
     elif len(counts) > 1:
         raise UsageError("--noises: expected one of 1, 2, 4 without --suite")
     named = {f.name: values[f.name] for f in fields(SetConfig) if f.name in values}
@@ -94,6 +98,23 @@ def _check_suite_options(explicit: set[str]) -> None:
         raise UsageError(f"{shown}: fixed by --suite; leave it out, or build a single set")
 
 
+def _check_suite_corpora(spec: SuiteSpec, sources: Sources) -> None:
+    for role, roots in sources.roots.items():
+        known = sorted({name for values in spec.sets.values() for name in values[role]})
+        if idle := [name for name in roots if name not in known]:
+            raise UsageError(
+                f"--{role} {idle[0]}: no set of --suite {spec.name} uses it; leave it out, or build "
+                f"a single set (its {role}: {', '.join(known)})"
+            )
+
+
+def _check_recordings_options(explicit: set[str]) -> None:
+    idle = {"snr", "noises", "noise_split", "min_noise_s"} & explicit
+    if idle:
+        shown = ", ".join("--" + name.replace("_", "-") for name in sorted(idle))
+        raise UsageError(f"{shown}: nothing is mixed with --noise none; leave it out")
+
+
 def _own_shard_size(spec: SuiteSpec, request: Request) -> SuiteSpec:
     """Let ``--examples-per-shard`` win over the suite, where it is given."""
     if "examples_per_shard" not in request.explicit:
@@ -113,7 +134,7 @@ def make_plans(
     The role of a single set is empty.
     """
     if request.forbid_leaks:
-        stop_at_leaks(request.sources, request.config.decoder, request.run, reporter)
+        stop_at_leaks(request.sources, request.config, request.run, reporter)
     if request.suite is None:
         plan = plan_single(
             request.config, request.sources, request.tag_filter, request.run, reporter

@@ -11,6 +11,7 @@ from manifests.canonical import pretty_json
 from manifests.errors import UsageError
 from manifests.rows import Clip, Reject
 from manifests.tables import write_table
+from pipeline.cli.frozen_options import given_corpus_options
 from pipeline.cli.options import (
     apply,
     as_json,
@@ -18,7 +19,6 @@ from pipeline.cli.options import (
     config_file,
     cores,
     decoder,
-    expanded,
     metadata,
     run_options,
 )
@@ -27,7 +27,7 @@ from pipeline.cli.text import counted
 from pipeline.cli.visible import visible
 from pipeline.corpora import CORPORA
 from pipeline.progress import reporter
-from pipeline.sources import absolute_url, parse_named
+from pipeline.sources import absolute_url, check_options_serve, parse_named
 from pipeline.stages.scan import Scan, ScanOptions, scan
 
 
@@ -66,15 +66,16 @@ def scan_command(
         engine=values.pop("engine"),
         scheduler=values.pop("scheduler"),
     )
+    given = given_corpus_options(values)
+    check_options_serve(given, (corpus,))
+    folders = parse_named(metadata, "--metadata")
+    if others := [name for name in folders if name != corpus]:
+        raise UsageError(f"--metadata {others[0]}: expected {corpus}, the corpus that is scanned")
     found = scan(
         corpus,
         root,
-        metadata=parse_named(metadata, "--metadata").get(corpus),
-        corpus_options={
-            name: expanded(value) if name.endswith(("_file", "_csv")) else value
-            for name, value in values.items()
-            if value not in (None, ())
-        },
+        metadata=folders.get(corpus),
+        corpus_options=given,
         options=options,
         reporter=reporter(quiet=as_json),
     )
@@ -111,7 +112,7 @@ def scan_record(found: Scan) -> dict[str, Any]:
         "rates_hz": dict(Counter(str(clip.source_rate) for clip in found.clips)),
         "rejects": dict(Counter(reject.reason for reject in found.rejects)),
         "rejected": [
-            {"path": r.path, "reason": r.reason, "detail": r.detail} for r in found.rejects[:1000]
+            {"path": r.path, "reason": r.reason, "detail": r.detail} for r in found.rejects
         ],
         "notes": list(found.notes),
     }

@@ -9,15 +9,15 @@ import click
 
 from manifests.errors import UsageError
 from manifests.keys import format_snr
-from pipeline.config import RunOptions
-from pipeline.leaks import check_leaks, leaks_in_scans
+from pipeline.config import RunOptions, SetConfig
+from pipeline.leaks import check_leaks, leak_notes, undivided_notes
 from pipeline.progress import Reporter
 from pipeline.sources import Sources, parse_named
 from pipeline.spec_files import SetSpec, load_spec, spec_names
 from pipeline.stages.prepare import scan_sources
 
 spec_option = click.option("--spec", metavar="NAME", help=f"Build a ready-made evaluation set, with its splits, SNRs, noises and seed: {', '.join(spec_names())}.")  # fmt: skip
-forbid_leaks = click.option("--forbid-leaks", is_flag=True, help="Stop where splits share a file, a song, a noise clip, or train and test an artist.")  # fmt: skip
+forbid_leaks = click.option("--forbid-leaks", is_flag=True, help="Stop where splits share a file, a song, a noise clip, or train and test an artist, or where music states no split.")  # fmt: skip
 
 
 def with_spec(
@@ -58,12 +58,14 @@ def _check_corpora(spec: SetSpec, values: Mapping[str, Any]) -> None:
             raise UsageError(f"--spec {spec.name}: expected {shown}, got {' '.join(given)}")
 
 
-def stop_at_leaks(sources: Sources, decoder: str, run: RunOptions, reporter: Reporter) -> None:
+def stop_at_leaks(sources: Sources, config: SetConfig, run: RunOptions, reporter: Reporter) -> None:
     """Scan all splits of the corpora (from the cache where that was done) and refuse leaks.
 
     Raises:
-        ManifestError: splits share something; counted and listed.
+        ManifestError: splits share something, or music of no stated split would serve several;
+            counted and listed.
     """
-    scans = scan_sources(sources, decoder=decoder, run=run, reporter=reporter)
+    scans = scan_sources(sources, decoder=config.decoder, run=run, reporter=reporter)
     by_role = {r: [s for (role, _), s in scans.items() if role == r] for r in ("music", "noise")}
-    check_leaks(leaks_in_scans(by_role["music"], by_role["noise"]))
+    music, noise = by_role["music"], by_role["noise"]
+    check_leaks([*leak_notes(music, noise), *undivided_notes(music, config.split)])

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from manifests.canonical import sha256_text
-from manifests.errors import ManifestError
 from manifests.rows import Clip, Reject
 from pipeline.corpora.audioset_files import NamedFile, choose_file, files_by_id
 from pipeline.corpora.audioset_labels import (
@@ -24,7 +23,14 @@ from pipeline.corpora.audioset_labels import (
 )
 from pipeline.corpora.files import FileTree
 from pipeline.corpora.listing import CorpusOption, Listing, chosen_options, make_listing
-from pipeline.corpora.metadata_rows import BadRowError, parsed_rows, read_rows, require_file
+from pipeline.corpora.metadata_rows import (
+    FETCH_AGAIN,
+    BadRowError,
+    none_usable,
+    parsed_rows,
+    read_rows,
+    require_file,
+)
 from pipeline.corpora.presence import place_clips, require_some, unknown_files
 
 NAME: Final = "audioset"
@@ -149,7 +155,7 @@ def _read_segments(
     data = ((line, cells) for line, cells in rows if not cells[0].startswith("#"))
     segments = list(parsed_rows(NAME, rel, data, parse, rejects))
     if not segments:
-        raise ManifestError(f"{NAME}: expected rows in {rel}, got none usable; fetch it again")
+        raise none_usable(NAME, "rows", rel, rejects, advice=FETCH_AGAIN)
     return segments
 
 

@@ -1,11 +1,13 @@
 """Lists that are checked in under ``manifests/`` and those that a user writes in the same form.
 
-One entry a line; blank lines and lines that begin with ``#`` are passed over; columns, where a
-list has several, are separated by TAB.
+One entry a line; ``#`` at the beginning of a line or after white space begins a comment; blank
+lines are passed over; columns, where a list has several, are separated by TAB.
 """
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from importlib import resources
 from typing import Final
 
@@ -20,8 +22,14 @@ MTAT_KNOWN_BROKEN: Final = "known_broken/mtat.txt"
 
 def list_lines(text: str) -> list[str]:
     """Return the entries of a list's text, without white space at their ends."""
-    lines = (line.strip() for line in text.removeprefix("\ufeff").splitlines())
-    return [line for line in lines if line and not line.startswith("#")]
+    lines = re.split(r"\r\n?|\n", text.removeprefix("\ufeff"))
+    entries = (re.sub(r"(^|\s)#.*", "", line).strip() for line in lines)
+    return [entry for entry in entries if entry]
+
+
+def composed(text: str) -> str:
+    """Return a name as it is compared: macOS and some editors write é as e and an accent."""
+    return unicodedata.normalize("NFC", text)
 
 
 def checked_in_list(name: str) -> list[str]:

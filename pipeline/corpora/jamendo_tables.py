@@ -14,7 +14,14 @@ from manifests.errors import ManifestError
 from manifests.rows import Reject
 from pipeline.corpora.files import FileTree, base_name
 from pipeline.corpora.licences import spdx
-from pipeline.corpora.metadata_rows import BadRowError, header_row, parsed_rows, read_rows
+from pipeline.corpora.metadata_rows import (
+    FETCH_AGAIN,
+    BadRowError,
+    header_row,
+    none_usable,
+    parsed_rows,
+    read_rows,
+)
 
 CORPUS: Final = "mtg-jamendo"
 COLUMNS: Final = ("TRACK_ID", "ARTIST_ID", "ALBUM_ID", "PATH", "DURATION", "TAGS")
@@ -62,7 +69,7 @@ def read_tracks(metadata: FileTree, rel: str, rejects: list[Reject]) -> dict[str
             detail = f"{rel}: expected every track once, got {track.track_id} again; first is used"
             rejects.append(Reject(CORPUS, track.track_id, rel, "metadata", "duplicate-id", detail))
     if not tracks:
-        raise ManifestError(f"{CORPUS}: expected tracks in {rel}, got none usable; fetch it again")
+        raise none_usable(CORPUS, "tracks", rel, rejects, advice=FETCH_AGAIN)
     return tracks
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from manifests.errors import ManifestError
 from manifests.rows import Reject
 from pipeline.corpora.files import FileTree, base_name
 
 T = TypeVar("T")
+FETCH_AGAIN: Final = "fetch the file again"
 
 
 class BadRowError(Exception):
@@ -53,8 +54,16 @@ def read_rows(text: str, *, delimiter: str, quoted: bool = True) -> Iterator[tup
             yield number, [row]
 
 
-def column_places(header: Sequence[str], wanted: Sequence[str], *, rel: str) -> dict[str, int]:
+def column_places(
+    header: Sequence[str], wanted: Sequence[str], *, rel: str, advice: str = FETCH_AGAIN
+) -> dict[str, int]:
     """Return the position of each wanted column by its name.
+
+    Args:
+        header: cells of the first row.
+        wanted: names of columns.
+        rel: path of the table.
+        advice: what to do where one is not there.
 
     Raises:
         ManifestError: one is missing or named twice.
@@ -63,17 +72,18 @@ def column_places(header: Sequence[str], wanted: Sequence[str], *, rel: str) -> 
         if header.count(name) != 1:
             shown = ", ".join(header[:6])[:120] + (", …" if len(header) > 6 else "")
             raise ManifestError(
-                f"{rel}: expected a header with one column {name}, got: {shown}; "
-                "fetch the file again"
+                f"{rel}: expected a header with one column {name}, got: {shown}; {advice}"
             )
     return {name: header.index(name) for name in wanted}
 
 
-def header_row(rows: Iterator[tuple[int, list[str]]], *, rel: str) -> list[str]:
+def header_row(
+    rows: Iterator[tuple[int, list[str]]], *, rel: str, advice: str = FETCH_AGAIN
+) -> list[str]:
     """Return the cells of the first row; raises ManifestError where the file is empty."""
     for _, cells in rows:
         return cells
-    raise ManifestError(f"{rel}: expected a header and rows, got an empty file; fetch it again")
+    raise ManifestError(f"{rel}: expected a header and rows, got an empty file; {advice}")
 
 
 def parsed_rows(
@@ -100,6 +110,16 @@ def parsed_rows(
             rejects.append(Reject(corpus, bad.clip_id, rel, "metadata", "ragged", detail))
         else:
             yield value
+
+
+def none_usable(
+    corpus: str, what: str, rel: str, rejects: Sequence[Reject], *, advice: str = ""
+) -> ManifestError:
+    """Return the error for a table without one usable row, with what is wrong with the first."""
+    details = [reject.detail for reject in rejects if reject.path == rel]
+    first = f" ({len(details):,} malformed, the first: {details[0]})" if details else ""
+    do = f"; {advice}" if advice else ""
+    return ManifestError(f"{corpus}: expected {what} in {rel}, got none usable{first}{do}")
 
 
 def check_length(cells: Sequence[str], header: Sequence[str]) -> None:

@@ -24,10 +24,12 @@ from pipeline.corpora.listing import (
     split_counts,
 )
 from pipeline.corpora.metadata_rows import (
+    FETCH_AGAIN,
     BadRowError,
     check_length,
     column_places,
     header_row,
+    none_usable,
     parsed_rows,
     read_rows,
     require_file,
@@ -150,7 +152,7 @@ def _read_annotations(metadata: FileTree, artists: _Artists) -> tuple[list[Clip]
     rejects: list[Reject] = []
     clips = list(parsed_rows(NAME, rel, rows, parse, rejects))
     if not clips:
-        raise ManifestError(f"{NAME}: expected rows in {rel}, got none usable; fetch it again")
+        raise none_usable(NAME, "rows", rel, rejects, advice=FETCH_AGAIN)
     return clips, rejects
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from manifests.canonical import hash64
 from manifests.errors import ManifestError
@@ -18,6 +18,9 @@ from pipeline.planned import Plan
 from pipeline.reject_limit import commonest_reasons, counted_rejects
 from pipeline.stages.scan import Scan
 from pipeline.tags import TagVocabulary
+
+CLASHES_SHOWN: Final = 20
+"""Pairs of files with one key that are named at once."""
 
 
 def in_split(clips: Iterable[Clip], split: str) -> list[Clip]:
@@ -127,21 +130,26 @@ def restricted(plan: Plan, keys: Collection[str], limit: int | None) -> Plan:
 
 def _expect_unique(drafts: Iterable[PlanRow]) -> None:
     """Refuse two clips with one key: 8 hex digits of a hash tell clips of one slug apart."""
-    paths: dict[str, str] = {}
+    first: dict[str, str] = {}
+    clashes: dict[tuple[str, str], str] = {}
     for row in drafts:
-        other = paths.setdefault(row.key, row.music.path)
-        if other != row.music.path:
-            raise ManifestError(
-                f"{row.music.path}: expected a key of its own, got that of {other} ({row.key}); "
-                "rename one of the files"
-            )
+        path, other = row.music.path, first.setdefault(row.key, row.music.path)
+        if other != path:
+            clashes.setdefault((path, other), f"{path} and {other} ({row.key})")
+    if clashes:
+        shown = "; ".join([*clashes.values()][:CLASHES_SHOWN])
+        more = f"; and {n:,} more" if (n := len(clashes) - CLASHES_SHOWN) > 0 else ""
+        raise ManifestError(
+            f"expected a key of its own for every file, got one for {shown}{more}; rename one file "
+            "of each pair"
+        )
 
 
 def resolve_band_hz(
     config: SetConfig, music: Sequence[Scan], noise: Sequence[Scan]
 ) -> float | None:
     """Return the band limit in Hz for all that is built from these scans; None keeps all."""
-    return band_limit_hz(config, [list(s.clips) for s in (*music, *noise)])
+    return band_limit_hz(config, [s.clips for s in (*music, *noise)])
 
 
 def _summed(counts: Iterable[tuple[str, int]]) -> dict[str, int]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from manifests.errors import UsageError
+from pipeline.band import LOW_BAND_HZ, band_note
 from pipeline.config import RunOptions, SetConfig
-from pipeline.leaks import leak_notes
+from pipeline.leaks import leak_notes, undivided_notes
 from pipeline.planned import Plan
 from pipeline.progress import Reporter
 from pipeline.sources import Sources, corpus_defaults, identity_options, named_by_content
@@ -16,6 +18,8 @@ from pipeline.stages.plan import plan_set, plan_sets, resolve_band_hz, restricte
 from pipeline.stages.scan import Scan, ScanOptions, scan
 from pipeline.suite_spec import SuiteSpec
 from pipeline.tags import ALL, FIXED_LISTS, TagFilter, TagVocabulary, build_vocabulary
+
+_log = logging.getLogger(__name__)
 
 Scans = Mapping[tuple[str, str], Scan]
 """Scans by role and corpus name."""
@@ -32,8 +36,8 @@ def scan_sources(
         (role, name): scan(
             name,
             root,
-            metadata=sources.metadata.get(name),
-            corpus_options=sources.corpus_options,
+            metadata=sources.metadata_of(role, name),
+            corpus_options=sources.options_of(role, name),
             options=options,
             reporter=reporter,
         )
@@ -42,15 +46,22 @@ def scan_sources(
     }
 
 
-def vocabulary_of(music: Sequence[Scan], tag_filter: TagFilter) -> TagVocabulary:
+def vocabulary_of(
+    music: Sequence[Scan], tag_filter: TagFilter, *, beside: Iterable[Scan] = ()
+) -> TagVocabulary:
     """Return the tag vocabulary over the music corpora of a set.
 
-    Several corpora have no list in common, so without ``--tags`` all their tags are kept.
+    Args:
+        music: scans of the set's music corpora.
+        tag_filter: what is asked.
+        beside: scans of the music of the suite's other sets, for which the same is asked.
     """
-    clips = [clip for s in music for clip in s.clips]
-    if len(music) > 1 and tag_filter.select is None and any(clip.tags for clip in clips):
-        tag_filter = replace(tag_filter, select="all")
-    return build_vocabulary(clips, tag_filter, corpus=music[0].corpus)
+    return build_vocabulary(
+        (clip for s in music for clip in s.clips),
+        tag_filter,
+        corpora=[s.corpus for s in music],
+        elsewhere={tag for s in beside for clip in s.clips for tag in clip.tags},
+    )
 
 
 def with_corpus_options(config: SetConfig, sources: Sources) -> SetConfig:
@@ -89,7 +100,16 @@ def plan_single(
     vocabulary = vocabulary_of(music, tag_filter)
     band_hz = resolve_band_hz(config, music, noise)
     plan = plan_set(config, music, noise, vocabulary, band_hz=band_hz)
-    return with_notes(plan, leak_notes(music, noise))
+    notes = (*leak_notes(music, noise), *undivided_notes(music, config.split))
+    return with_notes(plan, (*band_notes(config, band_hz, [*music, *noise]), *notes))
+
+
+def band_notes(config: SetConfig, band_hz: float | None, scans: Iterable[Scan]) -> list[str]:
+    """Return which corpus sets the band; where that takes much of the music it is logged too."""
+    note = band_note(config, [s.clips for s in scans])
+    if note and band_hz is not None and band_hz < LOW_BAND_HZ:
+        _log.warning("%s", note)
+    return [note] if note else []
 
 
 def with_notes(plan: Plan, notes: Sequence[str]) -> Plan:
@@ -136,10 +156,12 @@ def plan_suite(
     configs, left_out = _role_configs(spec, base, sources)
     if not configs:
         raise UsageError(f"--suite {spec.name}: no set can be built: {'; '.join(left_out)}")
+    sources = _used(configs.values(), sources)
     scans = scan_sources(sources, decoder=base.decoder, run=run, reporter=reporter)
-    used = {("music", n) for c in configs.values() for n in c.music}
-    used |= {("noise", n) for c in configs.values() for n in c.noise}
-    band_hz = resolve_band_hz(base, [scans[key] for key in sorted(used)], [])
+    every = [scans[key] for key in sorted(scans)]
+    all_music = [scans[key] for key in sorted(scans) if key[0] == "music"]
+    band_hz = resolve_band_hz(base, every, [])
+    of_band = band_notes(base, band_hz, every)
     vocabularies: dict[tuple[str, ...], TagVocabulary] = {}
     leaks: dict[tuple[tuple[str, ...], ...], tuple[str, ...]] = {}
     plans: dict[int, dict[str, Plan]] = {k: {} for k in noise_counts}
@@ -147,7 +169,7 @@ def plan_suite(
         music = [scans["music", name] for name in config.music]
         noise = [scans["noise", name] for name in config.noise]
         if config.music not in vocabularies:
-            vocabularies[config.music] = vocabulary_of(music, tag_filter)
+            vocabularies[config.music] = vocabulary_of(music, tag_filter, beside=all_music)
         corpora = config.music, config.noise
         if corpora not in leaks:
             leaks[corpora] = leak_notes(music, noise)
@@ -158,8 +180,21 @@ def plan_suite(
         vocabulary = vocabularies[config.music]
         found = plan_sets(named, music, noise, vocabulary, band_hz=band_hz)
         for k, plan in zip(noise_counts, found, strict=True):
-            plans[k][role] = with_notes(plan, leaks[corpora])
+            notes = (*of_band, *leaks[corpora], *undivided_notes(music, config.split))
+            plans[k][role] = with_notes(plan, notes)
     return agree_on_keys(plans, base.limit), left_out
+
+
+def _used(configs: Iterable[SetConfig], sources: Sources) -> Sources:
+    """Return the sources without the corpora that no set uses: nobody waits for their scan."""
+    every = list(configs)
+    music = {name for config in every for name in config.music}
+    noise = {name for config in every for name in config.noise}
+    return replace(
+        sources,
+        music={name: root for name, root in sources.music.items() if name in music},
+        noise={name: root for name, root in sources.noise.items() if name in noise},
+    )
 
 
 def _role_configs(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from click.testing import CliRunner
+from tiny_corpora import Corpora
 
 from pipeline.cli import prep
 
@@ -42,3 +43,17 @@ def run_prep(*arguments: object) -> Ran:
 def scan_of(root: Path) -> Ran:
     """Scan a folder of music."""
     return run_prep("scan", "--corpus", "folder", "--root", root, "--jobs", 1, "--json")
+
+
+def plan_corpora(corpora: Corpora, *arguments: object) -> Ran:
+    """Plan a set of the tiny corpora."""
+    sources = ("--music", f"folder={corpora.music}", "--noise", f"folder={corpora.noise}")
+    return run_prep("plan", *sources, "--jobs", 1, "--json", *arguments)
+
+
+def config_of(ran: Ran) -> dict[str, Any]:
+    """Return the identity of the one set that was planned."""
+    assert ran.status == 0, ran.err
+    (found,) = ran.record["sets"]
+    config: dict[str, Any] = found["config"]
+    return config

@@ -38,8 +38,8 @@ def test_metadata_without_its_columns(corpora: Corpora, tmp_path: Path) -> None:
     ran = run_prep("scan", "--corpus", "folder", "--root", music)
     assert ran.status == 1
     assert ran.error == (
-        "prep: metadata.csv: expected a header with one column path, got: file, tag; fetch the "
-        "file again"
+        "prep: metadata.csv: expected a header with one column path, got: file, tag; the first "
+        "line should name columns of path,split,tags,song,artist,licence"
     )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from tiny_clips import clip
+from tiny_clips import clip, scan_of
 
 from manifests.errors import ManifestError
-from pipeline.band import band_limit_hz
+from pipeline.band import band_limit_hz, band_note
 from pipeline.config import SetConfig
+from pipeline.stages.prepare import band_notes
 
 AUTO = SetConfig()
 
@@ -26,8 +27,41 @@ def test_the_narrow_corpus_own_bandwidth_lowers_it_further() -> None:
     assert band_limit_hz(AUTO, [corpus(16_000, 6_000.0), corpus(44_100, 16_000.0)]) == 6_000.0
 
 
-def test_bandwidth_of_a_corpus_of_higher_rate_does_not_count() -> None:
-    assert band_limit_hz(AUTO, [corpus(16_000, 7_900.0), corpus(44_100, 3_000.0)]) == 7_200.0
+def test_what_a_corpus_holds_counts_whatever_its_rate() -> None:
+    """Above 4 kHz this mix would be noise only."""
+    old_records, noise = corpus(44_100, 4_000.0), corpus(22_050, 11_000.0)
+    assert band_limit_hz(AUTO, [old_records, noise]) == 4_000.0
+    assert band_limit_hz(AUTO, [corpus(16_000, 7_900.0), corpus(44_100, 3_000.0)]) == 3_000.0
+
+
+def test_the_real_corpora_keep_their_figures() -> None:
+    mtat, jamendo = corpus(16_000, 7_312.5), corpus(44_100, 15_310.1)
+    audioset, musan = corpus(48_000, 20_000.0), corpus(16_000, 8_000.0)
+    for every, band_hz in (([mtat, audioset], 7_200.0), ([mtat, musan], 7_200.0),
+                           ([jamendo, audioset], None), ([jamendo, musan], 7_200.0)):  # fmt: skip
+        assert band_limit_hz(AUTO, every) == band_hz
+
+
+def test_a_note_names_the_corpus_that_sets_the_band() -> None:
+    wide = corpus(44_100, 20_000.0)
+    assert band_note(AUTO, [wide, corpus(16_000, 7_900.0)]) == (
+        "band: up to 7,200 Hz, from folder: its sample rate is 16,000 Hz"
+    )
+    assert band_note(AUTO, [wide, corpus(16_000, 6_000.0)]) == (
+        "band: up to 6,000 Hz, from folder: 95 % of its clips hold nothing above 6,000 Hz"
+    )
+    assert band_note(AUTO, [wide]) == ""
+    assert band_note(SetConfig(band_limit="3000"), [wide]) == ""
+
+
+def test_a_low_band_is_said_aloud(caplog: pytest.LogCaptureFixture) -> None:
+    said = "band: up to 1,000 Hz, from folder: 95 % of its clips hold nothing above 300 Hz; music "
+    assert band_note(AUTO, [corpus(44_100, 300.0)]).startswith(said)
+    config = SetConfig(music=("folder",))
+    wide, hums = (scan_of(corpus(44_100, hz)) for hz in (9_000.0, 300.0))
+    assert band_notes(config, 9_000.0, [wide]) and not caplog.messages
+    notes = band_notes(config, 1_000.0, [wide, hums])
+    assert caplog.messages == notes and notes[0].startswith(said)
 
 
 def test_nothing_is_cut_where_all_reach_the_top() -> None:

@@ -90,6 +90,18 @@ def test_a_quarter_without_sound_takes_its_start_from_the_others() -> None:
         assert found[0] < 22.5 <= found[1]
 
 
+@pytest.mark.parametrize(("loud_s", "n_starts"), [(15.0, 1), (15.2, 3), (20.0, 51)])
+def test_no_start_serves_twice(loud_s: float, n_starts: int) -> None:
+    """Sound at the end of 65 s: a 30 s span needs 15 s of it, so few starts serve at all."""
+    loud = round(10 * loud_s)
+    music = clip(seconds=65.0, rms_db=levels((650 - loud, -128), (loud, -20)))
+    for number in range(30):
+        found = starts_s(
+            replace(music, clip_id=f"c{number}"), replace(CONFIG, excerpts_per_track=4)
+        )
+        assert len(set(found)) == len(found) == min(4, n_starts)
+
+
 def test_a_clip_without_an_active_span_gives_nothing() -> None:
     assert starts_s(clip(seconds=10.0, rms_db=levels((40, -20), (60, -128))), CONFIG) == []
     assert starts_s(clip(seconds=10.0, level_db=-61), CONFIG) == []

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-from prep_runner import Ran, run_prep
+from prep_runner import config_of, plan_corpora, run_prep
 from tiny_corpora import Corpora
 
 from manifests.errors import UsageError
@@ -62,28 +61,16 @@ def test_what_is_no_noise_count(value: str) -> None:
         parse_noise_counts(value)
 
 
-def plan(corpora: Corpora, *arguments: object) -> Ran:
-    sources = ("--music", f"folder={corpora.music}", "--noise", f"folder={corpora.noise}")
-    return run_prep("plan", *sources, "--jobs", 1, "--json", *arguments)
-
-
-def config_of(ran: Ran) -> dict[str, Any]:
-    assert ran.status == 0, ran.err
-    (found,) = ran.record["sets"]
-    config: dict[str, Any] = found["config"]
-    return config
-
-
 def test_snrs_as_they_are_typed(corpora: Corpora) -> None:
     for arguments in (("--snr", "10:-10:-10"), ("--snr", "10", "--snr", "0", "--snr", "-10"),
                       ("--snr=10", "--snr=0", "--snr=-10")):  # fmt: skip
-        assert config_of(plan(corpora, *arguments))["snrs_db"] == [10, 0, -10]
+        assert config_of(plan_corpora(corpora, *arguments))["snrs_db"] == [10, 0, -10]
 
 
 def test_noise_split_follows_the_split(corpora: Corpora) -> None:
-    config = config_of(plan(corpora, "--split", "test"))
+    config = config_of(plan_corpora(corpora, "--split", "test"))
     assert (config["split"], config["noise_split"]) == ("test", "test")
-    config = config_of(plan(corpora, "--split", "test", "--noise-split", "train"))
+    config = config_of(plan_corpora(corpora, "--split", "test", "--noise-split", "train"))
     assert config["noise_split"] == "train"
 
 
@@ -97,11 +84,16 @@ def test_noise_split_follows_the_split(corpora: Corpora) -> None:
         (("--snr", "70"), "--snr: expected -60 to 60 dB"),
         (("--snr", "0.001"), "--snr: expected at most two decimals"),
         (("--excerpt-s", "1"), "--excerpt-s: expected auto, whole or at least 2.678 seconds"),
+        (("--min-duration-s", "nan"), "--min-duration-s: expected seconds above 0, got nan"),
+        (("--min-duration-s", "inf"), "--min-duration-s: expected seconds above 0, got inf"),
+        (("--min-noise-s", "nan"), "--min-noise-s: expected seconds above 0, got nan"),
+        (("--max-reject-percent", "nan"), "--max-reject-percent: expected 0 to 100, got nan"),
         (("--band-limit", "8khz"), "--band-limit: expected auto, off or 1000 to 11025 Hz"),
         (("--scheduler", "tcp://x:1"), "--scheduler tcp://x:1: expected --engine dask beside it"),
         (("--suite", "thesis", "--split", "test"), "--split: fixed by --suite; leave it out"),
         (("--suite", "thesis", "--snr", "0", "--name", "x"), "--name, --snr: fixed by --suite"),
-        (("--suite", "thesis"), "--suite thesis: no set can be built: pretrain-train: needs"),
+        (("--suite", "thesis"), "--music folder: no set of --suite thesis uses it; leave it out"),
+        (("--mtat-untagged", "drop"), "--mtat-untagged: of no corpus that is read (folder); leave"),
         (("--noise", "none"), "--noise none: expected no other --noise beside it"),
         (("--noise", "folder=/x"), "--noise: folder is given twice"),
         (("--music", "folder"), "--music: expected NAME=DIR, e.g. mtat=/data/mtat, got 'folder'"),
@@ -118,10 +110,37 @@ def test_noise_split_follows_the_split(corpora: Corpora) -> None:
 def test_wrong_use_is_one_line_and_exit_status_2(
     corpora: Corpora, arguments: tuple[str, ...], message: str
 ) -> None:
-    ran = plan(corpora, *arguments)
+    ran = plan_corpora(corpora, *arguments)
     assert (ran.status, ran.out) == (2, "")
     assert ran.error.startswith(f"prep: {message}"), ran.err
     assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--snr", "5", "--noises", "4"), "--noises, --snr: nothing is mixed with --noise none"),
+        (("--noise-split", "test"), "--noise-split: nothing is mixed with --noise none"),
+    ],
+)
+def test_options_of_noise_without_noise(
+    corpora: Corpora, arguments: tuple[str, ...], message: str
+) -> None:
+    ran = run_prep("plan", "--music", f"folder={corpora.music}", "--noise", "none", *arguments)
+    assert ran.status == 2 and ran.error.startswith(f"prep: {message}")
+
+
+def test_a_corpus_that_no_set_of_a_suite_uses(corpora: Corpora, mtat: Path) -> None:
+    """What only sets that are left out would use is not refused."""
+    given = ("plan", "--suite", "thesis", "--music", f"mtat={mtat}", "--noise")
+    ran = run_prep(*given, f"folder={corpora.noise}")
+    assert ran.status == 2 and ran.error == (
+        "prep: --noise folder: no set of --suite thesis uses it; leave it out, or build a single "
+        "set (its noise: audioset, musan)"
+    )
+    ran = run_prep(*given, f"musan={corpora.musan}", "--music", f"mtg-jamendo={corpora.music}",
+                   "--jobs", 1, "--min-duration-s", 1)  # fmt: skip
+    assert ran.status == 0 and "left out pretrain-train: needs --noise audioset" in ran.out
 
 
 @pytest.mark.parametrize(
@@ -131,79 +150,8 @@ def test_wrong_use_is_one_line_and_exit_status_2(
      ("--resampler", "fast"), ("--examples-per-shard", "many")],
 )  # fmt: skip
 def test_values_that_click_refuses(corpora: Corpora, arguments: tuple[str, ...]) -> None:
-    ran = plan(corpora, *arguments)
+    ran = plan_corpora(corpora, *arguments)
     assert ran.status == 2 and arguments[0] in ran.err and "Traceback" not in ran.err
-
-
-def write_config(folder: Path, text: str) -> Path:
-    path = folder / "prep.toml"
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def test_a_config_file_gives_options_by_their_names(corpora: Corpora, tmp_path: Path) -> None:
-    path = write_config(
-        tmp_path,
-        f"""
-        music = "folder={corpora.music}"
-        noise = ["folder={corpora.noise}"]
-        snr = [10, -2.5]
-        noises = 2
-        examples-per-shard = 5
-        excerpt_s = 2.7
-        keep-dc = true
-        drop-tag = ["slow"]
-        seed = 3
-        jobs = 1
-        json = true
-        """,
-    )
-    config = config_of(run_prep("plan", "--config", path))
-    assert config["snrs_db"] == [10, -2.5] and config["noises"] == 2 and config["keep_dc"] is True
-    assert (config["examples_per_shard"], config["excerpt_s"], config["seed"]) == (5, "2.7", 3)
-    assert config["tag_options"]["drop"] == ["slow"]
-
-
-def test_the_command_line_wins_over_the_config_file(corpora: Corpora, tmp_path: Path) -> None:
-    path = write_config(tmp_path, "seed = 3\ncodec = 'wav'\nsnr = ['0']")
-    config = config_of(plan(corpora, "--config", path, "--seed", 4, "--snr", 5))
-    assert (config["seed"], config["codec"], config["snrs_db"]) == (4, "wav", [5])
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("sead = 3", "expected names of options as --help shows them, got 'sead'"),
-        ("[build]\nseed = 3", "expected names of options as --help shows them, got 'build'"),
-        ("config = 'x'", "expected names of options as --help shows them, got 'config'"),
-        ("seed = {a = 1}", "seed: expected a value, got {'a': 1}"),
-        ("seed = true", "seed: expected a value, got True"),
-        ("keep-dc = 'yes'", "keep-dc: expected true or false, got 'yes'"),
-        ("seed = ", "expected a TOML file: Invalid value"),
-    ],
-)
-def test_a_config_file_that_is_wrong(
-    corpora: Corpora, tmp_path: Path, text: str, message: str
-) -> None:
-    path = write_config(tmp_path, text)
-    ran = plan(corpora, "--config", path)
-    assert (ran.status, ran.out) == (2, "")
-    assert ran.error.startswith(f"prep: --config {path}: {message}"), ran.err
-
-
-def test_values_of_a_config_file_are_checked_like_options(corpora: Corpora, tmp_path: Path) -> None:
-    ran = plan(corpora, "--config", write_config(tmp_path, "codec = 'mp3'"))
-    assert ran.status == 2 and "'mp3' is not one of 'flac', 'wav'" in ran.err
-    ran = plan(corpora, "--config", write_config(tmp_path, "suite = 'thesis'\nsplit = 'test'"))
-    assert ran.status == 2 and "--split: fixed by --suite" in ran.err
-
-
-def test_a_config_file_that_is_not_there(corpora: Corpora, tmp_path: Path) -> None:
-    ran = plan(corpora, "--config", tmp_path / "no.toml")
-    assert ran.status == 2 and "no.toml: expected a TOML file: [Errno 2]" in ran.error
-    (tmp_path / "latin.toml").write_bytes(b"name = '\xe9'")
-    ran = plan(corpora, "--config", tmp_path / "latin.toml")
-    assert ran.status == 2 and "latin.toml: expected a TOML file: 'utf-8' codec" in ran.error
 
 
 def test_home_folders_are_expanded_where_shells_do_not(
@@ -214,10 +162,10 @@ def test_home_folders_are_expanded_where_shells_do_not(
     (tmp_path / "noise").symlink_to(corpora.noise)
     (tmp_path / "tags.txt").write_text("piano\n")
     (tmp_path / "table.csv").write_text((corpora.music / "metadata.csv").read_text())
-    path = write_config(
-        tmp_path,
+    path = tmp_path / "prep.toml"
+    path.write_text(
         "music = 'folder=~/music'\nnoise = 'folder=~/noise'\ntags = '~/tags.txt'\n"
-        "folder-csv = '~/table.csv'\n",
+        "folder-csv = '~/table.csv'\n"
     )
     # the table is for music; the noise folder's files are not in it
     ran = run_prep("plan", "--config", "~/prep.toml", "--noise", "musan=~/noise", "--json")

@@ -23,6 +23,28 @@ def test_scan_for_people_and_machines(corpora: Corpora) -> None:
     assert ran.record["licences"] == {"CC-BY-4.0": 16} and ran.record["rejected"] == []
 
 
+def test_names_from_elsewhere_are_plain_text_on_a_terminal(
+    corpora: Corpora, tmp_path: Path
+) -> None:
+    music = Path(shutil.copytree(corpora.music, tmp_path / "music"))
+    text = (music / "metadata.csv").read_text().replace("piano", "pi\x1b[31mano")
+    (music / "metadata.csv").write_text(text + "gone\x1b[2J.wav,train,,,,\n")
+    given = ("--music", f"folder={music}", "--noise", f"folder={corpora.noise}", "--jobs", 1)
+    for ran in (
+        run_prep("plan", *given),
+        run_prep("scan", "--corpus", "folder", "--root", music, "--jobs", 1),
+    ):
+        assert "\x1b" not in ran.out and "\\x1b" in ran.out
+
+
+def test_scan_lists_every_reject_for_machines(corpora: Corpora, tmp_path: Path) -> None:
+    music = Path(shutil.copytree(corpora.music, tmp_path / "music"))
+    with (music / "metadata.csv").open("a") as file:
+        file.write("/x.wav,train,,,,\n" * 1_200)
+    ran = run_prep("scan", "--corpus", "folder", "--root", music, "--no-audio", "--json")
+    assert len(ran.record["rejected"]) == ran.record["rejects"]["ragged"] == 1_200
+
+
 def test_scan_without_audio_opens_no_file(corpora: Corpora, mtat: Path) -> None:
     ran = run_prep("scan", "--corpus", "mtat", "--root", mtat, "--no-audio", "--json")
     assert ran.record["clips"] == 11 and ran.record["rates_hz"] == {"0": 11}
@@ -56,6 +78,20 @@ def test_scan_of_a_misspelt_corpus() -> None:
         "prep: mtta: expected a corpus, one of mtat, mtg-jamendo, audioset, musan, folder; did you "
         "mean mtat?"
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--metadata", "floder=/x"), "--metadata floder: expected folder, the corpus that is"),
+        (("--mtat-untagged", "drop"), "--mtat-untagged: of no corpus that is read (folder)"),
+    ],
+)
+def test_scan_refuses_options_of_other_corpora(
+    corpora: Corpora, arguments: tuple[str, ...], message: str
+) -> None:
+    ran = run_prep("scan", "--corpus", "folder", "--root", corpora.music, *arguments)
+    assert ran.status == 2 and ran.error.startswith(f"prep: {message}")
 
 
 def test_scan_of_a_scheduler_without_dask(corpora: Corpora) -> None:

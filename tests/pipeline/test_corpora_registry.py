@@ -22,6 +22,7 @@ from pipeline.corpora.metadata_rows import (
     column_places,
     header_row,
     missing_file,
+    none_usable,
     parsed_rows,
     read_rows,
     require_file,
@@ -172,6 +173,15 @@ class TestRows:
             ("c", "", "t.csv", "metadata", "ragged", "t.csv line 2: expected 2 columns, got 1"),
             ("c", "y", "t.csv", "metadata", "ragged", "t.csv line 3: expected a number, got 'z'"),
         ]
+
+    def test_no_usable_row_says_what_is_wrong_with_the_first(self) -> None:
+        rejects = [Reject("c", "", rel, "metadata", "ragged", f"{rel} line {n}: expected x, got y")
+                   for n, rel in enumerate(("other", "t", "t"))]  # fmt: skip
+        assert str(none_usable("c", "rows", "t", rejects, advice="fetch it")) == (
+            "c: expected rows in t, got none usable (2 malformed, the first: t line 1: expected x, "
+            "got y); fetch it"
+        )
+        assert str(none_usable("c", "rows", "t", [])) == "c: expected rows in t, got none usable"
 
     def test_header_errors(self) -> None:
         with pytest.raises(ManifestError, match=r"^t: expected a header and rows, got an empty"):

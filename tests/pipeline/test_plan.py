@@ -254,9 +254,13 @@ def test_two_clips_with_one_key_are_refused(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(ManifestError) as caught:
         plan_of([clip("a"), clip("b")])
     assert str(caught.value) == (
-        "b.wav: expected a key of its own, got that of a.wav (folder-x-00000000-0); rename one of "
-        "the files"
+        "expected a key of its own for every file, got one for b.wav and a.wav "
+        "(folder-x-00000000-0); rename one file of each pair"
     )
+    with pytest.raises(ManifestError) as caught:
+        plan_of([clip(f"c{i:02d}") for i in range(26)])
+    assert str(caught.value).count(" and c00.wav (") == 20
+    assert str(caught.value).endswith("; and 5 more; rename one file of each pair")
 
 
 def test_names_without_a_latin_letter_have_keys_of_their_own() -> None:

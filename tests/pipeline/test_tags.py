@@ -15,7 +15,6 @@ from manifests.errors import ManifestError, UsageError
 from manifests.rows import Clip
 from pipeline.corpora import FileTree, corpus
 from pipeline.corpora.checked_in import MTAT_TOP50, checked_in_list
-from pipeline.tag_merges import read_merges
 from pipeline.tags import TagFilter, TagVocabulary, build_vocabulary
 
 
@@ -34,7 +33,7 @@ CLIPS = clips(
 
 
 def build(rows: Sequence[Clip] = CLIPS, name: str = "folder", **filters: Any) -> TagVocabulary:
-    return build_vocabulary(rows, TagFilter(**filters), corpus=name)
+    return build_vocabulary(rows, TagFilter(**filters), corpora=[name])
 
 
 def test_all_tags_by_falling_train_count_then_name() -> None:
@@ -202,31 +201,6 @@ def test_a_tags_json_that_is_not_json(tmp_path: Path) -> None:
         build(select=str(tmp_path / "tags.json"))
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("a,b,c\n", r"line 1: expected two columns, tag and canonical, got 'a,b,c'"),
-        ("# x\na\n", r"line 2: expected two columns, tag and canonical, got 'a'"),
-        ("a,\n", r"expected two columns"),
-        ("a,b\na,c\n", r"line 2: expected one canonical name for a, got b and c"),
-        ("a,b\nb,c\n", r"expected b to stay, as a is merged into it, got it merged into c"),
-        ("a,b\nb,a\n", r"expected b to stay"),
-    ],
-)
-def test_merge_files_that_are_wrong(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "merge.csv").write_text(text)
-    with pytest.raises(ManifestError, match=message):
-        read_merges(str(tmp_path / "merge.csv"))
-
-
-def test_merge_files_with_tab_comma_quotes_header_and_comments(tmp_path: Path) -> None:
-    (tmp_path / "merge.csv").write_bytes(
-        b'\xef\xbb\xbftag,canonical\r\n# synonyms\r\n\r\n"Male speech, man", Speech\r\n'
-        b"a, b\tc\r\nsame,same\r\n"
-    )
-    assert read_merges(str(tmp_path / "merge.csv")) == {"Male speech, man": "Speech", "a, b": "c"}
-
-
 TAG = st.sampled_from(["a", "b", "c", "d"])
 ROWS = st.lists(
     st.tuples(st.sampled_from(["train", "valid", "test", "any"]), st.sets(TAG)), max_size=12
@@ -260,7 +234,7 @@ def test_kept_and_lost_partition_the_tags_and_the_record_round_trips(
 def test_real_jamendo_vocabulary(shared_dir: Path) -> None:
     tree = FileTree(shared_dir / "metadata" / "mtg-jamendo")
     listing = corpus("mtg-jamendo").list_clips(tree, tree, {}, with_audio=False)
-    vocabulary = build_vocabulary(listing.clips, TagFilter(), corpus="mtg-jamendo")
+    vocabulary = build_vocabulary(listing.clips, TagFilter(), corpora=["mtg-jamendo"])
     assert len(vocabulary.names) == 143 and vocabulary.absent == () and vocabulary.lost == ()
     assert sum(len(vocabulary.select(c.tags)) for c in listing.clips) == sum(
         len(c.tags) for c in listing.clips

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -27,7 +28,7 @@ def clip(clip_id: str = "a", seconds: float = 10.0, level_db: int = -20, **field
         split="train",
         tags=(),
         licence="",
-        source_sha256="0" * 64,
+        source_sha256=hashlib.sha256(clip_id.encode()).hexdigest(),
         source_bytes=2 * n_samples,
         source_format="WAV/PCM_16",
         source_rate=22_050,

@@ -44,3 +44,7 @@ def test_off_names_of_other_methods_are_passed_over(tmp_path: Path) -> None:
     context = click.Context(baseline)
     _load_config(context, baseline.params[0], str(path))
     assert context.default_map == {"encoder__cross_domain": False}
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    assert loaded(tmp_path, "\ufefffinetune = true") == {"tagger__freeze": False}

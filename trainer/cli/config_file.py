@@ -88,7 +88,7 @@ def _check_row(method: str, options: Mapping[str, str], where: str) -> None:
 
 def _read(path: str, option: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{option} {path}: expected a TOML file: {error}") from error
 
