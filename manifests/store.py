@@ -184,6 +184,19 @@ def remove(url: str) -> None:
         remove_exactly(file_system, path)
 
 
+def make_folder(url: str) -> None:
+    """Make a local folder before work whose results go there; object stores need none.
+
+    Raises:
+        ManifestError: it cannot be made, or nothing can be written there.
+    """
+    if is_local(url):
+        with _named(url, "cannot be written"):
+            local_path(url).mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=local_path(url)):
+                pass
+
+
 def write_bytes(url: str, data: bytes) -> None:
     """Write a file atomically.
 

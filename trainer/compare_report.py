@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -36,7 +36,12 @@ _LOG = logging.getLogger(__name__)
 
 
 def write_report(
-    urls: Sequence[str], out: str, *, paired: bool = True, projection: Projection = "pca"
+    urls: Sequence[str],
+    out: str,
+    *,
+    paired: bool = True,
+    projection: Projection = "pca",
+    only: Collection[str] | None = None,
 ) -> tuple[Comparison, list[str]]:
     """Compare runs or score files, and write tables and plots.
 
@@ -45,6 +50,7 @@ def write_report(
         out: folder to write to.
         paired: whether to add paired differences.
         projection: how the embedding maps are drawn.
+        only: names of the sets that are compared, whole; None takes all scores that are there.
 
     Returns:
         The comparison, and the URLs of the files written.
@@ -53,7 +59,8 @@ def write_report(
         UsageError: see ``compare_runs``.
         ManifestError: see ``load_scores`` and ``compare_runs``; or a file cannot be written.
     """
-    scored = load_scores(urls)
+    scored = [item for item in load_scores(urls) if only is None or _is_whole(item, only)]
+    store.make_folder(out)
     comparison = compare_runs(scored, paired=paired)
     notes = (*comparison.notes, *_of_other_weights(scored))
     comparison = replace(comparison, costs=_costs(scored), notes=notes)
@@ -66,6 +73,10 @@ def write_report(
         own = [item for item in noisy if set_name(item.file) == name]
         written += _map(own, f"map-{slug(name)}", out, projection)
     return comparison, written
+
+
+def _is_whole(item: Scored, names: Collection[str]) -> bool:
+    return item.file.set.name in names and item.file.set.subset_id is None
 
 
 def _costs(scored: Sequence[Scored]) -> tuple[RowCost, ...]:

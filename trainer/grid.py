@@ -47,10 +47,12 @@ class GridRuns:
 
     Attributes:
         runs: folders of the runs that are trained and scored, in the order of the cells.
+        sets: names of the sets that they are scored on.
         failed: why each of the others failed, by the name of its cell.
     """
 
     runs: list[str]
+    sets: frozenset[str]
     failed: dict[str, str]
 
 
@@ -98,7 +100,12 @@ def run_grid(
             failed.setdefault(cell.name, f"its teacher: {failed[teacher.name]}")
     left = [cell for cell in students if cell.name not in failed]
     failed |= _train_all(partial(train_cell, others=others), left, suite, out, system, jobs=jobs)
-    return GridRuns([str(out / cell.name) for cell in grid if cell.name not in failed], failed)
+    urls = {request.url for k in {cell.k for cell in grid} for request in suite.requests(k)}
+    return GridRuns(
+        runs=[str(out / cell.name) for cell in grid if cell.name not in failed],
+        sets=frozenset(load_set(url).index.name for url in urls),
+        failed=failed,
+    )
 
 
 def _train_all(

@@ -62,6 +62,7 @@ def grid_of(
     monkeypatch.setattr(grid, "_check", lambda *_: None)
     monkeypatch.setattr(grid, "train_cell", train)
     monkeypatch.setattr(grid, "train_shared", shared)
+    monkeypatch.setattr(Suite, "requests", lambda *_: [])
     return run_grid(cells, Suite("none"), tmp_path, SystemConfig()), tried
 
 

@@ -154,7 +154,7 @@ def grid(ctx: click.Context, /, **values: Any) -> None:
     )
     done = run_grid(found, suite, out, system, jobs=values["cell_jobs"])
     if done.runs:
-        comparison, written = write_report(done.runs, str(out / "table"))
+        comparison, written = write_report(done.runs, str(out / "table"), only=done.sets)
         click.echo(text_table(comparison))
         click.echo(f"{len(written)} files in {out / 'table'}")
     if done.failed:
