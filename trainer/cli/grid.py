@@ -14,7 +14,7 @@ from trainer.cli.config_file import load_rows_file
 from trainer.cli.option_table import parameter_name
 from trainer.cli.options import given_model_options, make_config, run_options
 from trainer.cli.perturb import PERTURB
-from trainer.compare_report import write_report
+from trainer.compare_report import compare_scores, write_report
 from trainer.compare_text import text_table
 from trainer.config import METHODS, Method, TrainConfig
 from trainer.experiment import RANDOM
@@ -154,8 +154,9 @@ def grid(ctx: click.Context, /, **values: Any) -> None:
     )
     done = run_grid(found, suite, out, system, jobs=values["cell_jobs"])
     if done.runs:
-        comparison, written = write_report(done.runs, str(out / "table"), only=done.sets)
-        click.echo(text_table(comparison))
+        compared = compare_scores(done.runs, str(out / "table"), only=done.sets)
+        click.echo(text_table(compared.comparison))
+        written = write_report(compared, str(out / "table"))
         click.echo(f"{len(written)} files in {out / 'table'}")
     if done.failed:
         raise ManifestError(
