@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -124,8 +125,11 @@ def _open_soundfile(
 
 
 def _linear_file(file: IO[bytes] | Path) -> _LinearFile:
+    opened: IO[bytes] | Path | bytes = file
+    if isinstance(file, Path) and not str(file).isascii():
+        opened = os.fsencode(file)  # soundfile itself encodes names of UTF-8 only
     try:
-        return _LinearFile(file)
+        return _LinearFile(opened)
     except TypeError as error:  # a name like x.raw: soundfile wants to be told rate and channels
         raise soundfile.SoundFileError("headerless samples, no format to go by") from error
 

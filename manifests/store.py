@@ -12,20 +12,18 @@ import os
 import posixpath
 import stat
 import tempfile
-import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from manifests.errors import ManifestError
+from manifests.local_partial import PARTIAL, local_partial
 from manifests.object_store import BUCKET_SCHEMES, before_upload, remove_exactly
 from manifests.urls import filesystem as filesystem
 from manifests.urls import is_local as is_local
 from manifests.urls import join as join
 from manifests.urls import local_path as local_path
 from manifests.urls import scheme as scheme
-
-PARTIAL: Final = ".partial"
 
 
 @contextlib.contextmanager
@@ -186,6 +184,19 @@ def remove(url: str) -> None:
         remove_exactly(file_system, path)
 
 
+def make_folder(url: str) -> None:
+    """Make a local folder before work whose results go there; object stores need none.
+
+    Raises:
+        ManifestError: it cannot be made, or nothing can be written there.
+    """
+    if is_local(url):
+        with _named(url, "cannot be written"):
+            local_path(url).mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=local_path(url)):
+                pass
+
+
 def write_bytes(url: str, data: bytes) -> None:
     """Write a file atomically.
 
@@ -206,14 +217,15 @@ def partial_file(url: str) -> Iterator[Path]:
     """Yield a local path to write to; on leaving without an error it becomes ``url``.
 
     A local target gets its temporary file in its own folder (``.NAME.RANDOM.PID.partial``), synced
-    before the rename; a remote one a temporary file here, then one upload.
+    before the rename; a remote one a temporary file here, then one upload. Links stay links; pipes
+    and devices are written to, never replaced.
 
     Raises:
         ManifestError: the target cannot be written, e.g. the disk is full.
     """
     try:
         if is_local(url):
-            with _local_partial(local_path(url)) as path:
+            with local_partial(local_path(url)) as path:
                 yield path
         else:
             with tempfile.TemporaryDirectory(prefix="robust-tagger-") as folder:
@@ -240,26 +252,6 @@ def _upload(path: Path, url: str) -> None:
             ) from error
         file_system.makedirs(posixpath.dirname(target), exist_ok=True)
         file_system.put_file(str(path), target)
-
-
-@contextlib.contextmanager
-def _local_partial(target: Path) -> Iterator[Path]:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # Two machines may write one shard at a time (dask gives a frozen worker's task to another), and
-    # process ids repeat between machines.
-    path = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.{os.getpid()}{PARTIAL}")
-    try:
-        yield path
-        with path.open("rb+") as file:
-            os.fsync(file.fileno())
-        path.replace(target)
-    finally:
-        path.unlink(missing_ok=True)
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def remove_partials(url: str) -> None:

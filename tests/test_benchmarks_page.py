@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 @pytest.fixture
 def benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "tests" / "benchmarks"))
-    for name in ("run_all", "pages", "bench_cost_curve"):
+    for name in ("run_all", "pages", "bench_cost_curve", "bench_epoch"):
         monkeypatch.delitem(sys.modules, name, raising=False)
 
 
@@ -70,7 +70,7 @@ def test_the_plain_reader_fills_a_batch_from_few_clips(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("benchmarks")
-@pytest.mark.parametrize("name", ["loader", "peers", "s3"])
+@pytest.mark.parametrize("name", ["loader", "peers", "epoch", "s3"])
 def test_quick_sizes_hold_a_batch_of_different_songs(name: str) -> None:
     import run_all
 

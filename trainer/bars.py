@@ -21,6 +21,7 @@ from trainer.allocator import keep_freed_memory
 from trainer.bootstrap import Figure
 from trainer.compute import prepared
 from trainer.config import ModelConfig
+from trainer.evaluation.figures import MEAN
 from trainer.evaluation.paired import compare_pair
 from trainer.evaluation.scored import Scored, load_scores
 from trainer.models.backbone import Backbone
@@ -177,9 +178,31 @@ def all_bars(runs: Path, shards: str) -> list[Bar]:
     """
     roles = open_roles(shards)
     baseline, dat, supervised = (find_run(runs, name) for name in ("baseline", "dat", "supervised"))
-    pairs = zip(load_scores([str(baseline)]), load_scores([str(supervised)]), strict=True)
-    bars = [bar for pair in pairs for bar in score_bars(*pair)]
+    bars = [bar for pair in score_pairs(baseline, supervised) for bar in score_bars(*pair)]
     return [*bars, probe_bar(dat, roles), domain_bar(dat)]
+
+
+def score_pairs(baseline: Path, supervised: Path) -> list[tuple[Scored, Scored]]:
+    """Return the scores of two runs, set by set: of whole sets, by the mean.
+
+    Raises:
+        ManifestError: a run was not evaluated, or one of them lacks a set of the other.
+    """
+    ours, theirs = (
+        {item.file.set.name: item for item in load_scores([str(run)]) if _is_asked_for(item)}
+        for run in (baseline, supervised)
+    )
+    for run, sets in ((baseline, theirs.keys() - ours.keys()), (supervised, ours.keys() - theirs)):
+        if sets:
+            raise ManifestError(
+                f"{run}: expected scores on {', '.join(sorted(sets))} as the other run has, found "
+                f"none; run train evaluate --checkpoint {run} on it too"
+            )
+    return [(item, theirs[name]) for name, item in ours.items()]
+
+
+def _is_asked_for(item: Scored) -> bool:
+    return item.file.set.subset_id is None and item.file.run.aggregate == MEAN
 
 
 @click.command()

@@ -24,11 +24,17 @@ Floats: TypeAlias = NDArray[np.float64]
 
 N_DRAWS: Final = 1_000
 LEVEL: Final = 0.95
+_ARTIST: Final = "artist "
+MIN_CLUSTERS: Final = 2
+"""Fewest clusters that give an interval."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure with its interval; the bounds are None where no draw gave the figure."""
+    """A figure with its interval; the bounds are None where no draw gave the figure.
+
+    One cluster alone has no interval either: all draws are alike and say nothing of others.
+    """
 
     value: float
     low: float | None
@@ -52,7 +58,10 @@ class Draws:
 
 @dataclass(frozen=True)
 class MacroDraws:
-    """Macro AUC and AP of every draw, each (n_draws,); NaN where a draw has no tag to score."""
+    """Macro AUC and AP of every draw, each (n_draws,); NaN where a draw has no tag to score.
+
+    All are NaN where there is but one cluster to draw.
+    """
 
     auc: Floats
     ap: Floats
@@ -66,9 +75,14 @@ def artist_clusters(artists: Sequence[str], clips: Sequence[str]) -> tuple[str, 
         clips: id of each clip; excerpts of one recording share it.
     """
     return tuple(
-        f"artist {artist}" if artist else f"clip {clip}"
+        f"{_ARTIST}{artist}" if artist else f"clip {clip}"
         for artist, clip in zip(artists, clips, strict=True)
     )
+
+
+def n_artists(clusters: Sequence[str]) -> int:
+    """Return how many of the clusters are artists; the others are clips whose artist is unknown."""
+    return sum(cluster.startswith(_ARTIST) for cluster in set(clusters))
 
 
 def bootstrap_draws(clusters: Sequence[str], n_draws: int = N_DRAWS, seed: int = 0) -> Draws:
@@ -120,7 +134,8 @@ def macro_draws(scores: Scores, labels: Labels, draws: Draws) -> MacroDraws:
         )
     n_draws = draws.counts.shape[1]
     auc_sum, ap_sum, n_scored = np.zeros(n_draws), np.zeros(n_draws), np.zeros(n_draws)
-    for tag in range(scores.shape[1]):
+    several = len(draws.clusters) >= MIN_CLUSTERS
+    for tag in range(scores.shape[1]) if several else ():
         positive = labels[:, tag]
         if not positive.any() or positive.all():
             continue

@@ -6,13 +6,15 @@ different sets, subsets or definitions never meet in one column. ``trainer.compa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from manifests.errors import ManifestError, UsageError
+from trainer.bootstrap import n_artists
 from trainer.compare_cells import Entry, cells_of, merge_cells
 from trainer.compare_notes import band_notes, perturbation_notes
+from trainer.compare_rows import group_runs, set_name, told_apart
 from trainer.cost import RowCost
 from trainer.evaluation.figures import MEAN, RunLabel
 from trainer.evaluation.paired import PairedDifference, compare_draws, draw_runs
@@ -25,13 +27,27 @@ BASELINE: Final = "baseline"
 
 @dataclass(frozen=True)
 class SetNote:
-    """What a set's figures rest on."""
+    """What a set's figures rest on.
+
+    Attributes:
+        set: name of the set in the table.
+        recipe_id: id of its frozen recipe; None where it was never frozen.
+        subset_id: id of the subset; None for the whole set.
+        n_clips: clips scored.
+        n_clusters: what is drawn: artists, and clips whose artist is unknown.
+        n_artists: the artists among them.
+        n_tags: tags in the means.
+        n_left_out: tags without a positive or without a negative clip.
+        n_draws: bootstrap draws.
+        level: share of the draws within an interval.
+    """
 
     set: str
     recipe_id: str | None
     subset_id: str | None
     n_clips: int
     n_clusters: int
+    n_artists: int
     n_tags: int
     n_left_out: int
     n_draws: int
@@ -82,11 +98,11 @@ def compare_runs(scored: Sequence[Scored], *, paired: bool = True) -> Comparison
     Raises:
         UsageError: no score file, or one run twice on one set.
         ManifestError: score files of one set name that are not comparable, runs that were scored on
-            other subsets of a set each, or a set on which some seeds of a row were not evaluated.
+            other subsets of a set each, or no set on which all seeds of a row were evaluated.
     """
     if not scored:
         raise UsageError("compare: expected score files, got none; evaluate a run first")
-    scored = _told_apart(scored)
+    scored = told_apart(scored)
     by_set: dict[str, list[Scored]] = {}
     for item in scored:
         by_set.setdefault(set_name(item.file), []).append(item)
@@ -94,28 +110,31 @@ def compare_runs(scored: Sequence[Scored], *, paired: bool = True) -> Comparison
     for items in by_set.values():
         _check_set(items)
     groups = group_runs([item.file.run for item in scored])
-    entries, single, differences = list[Entry](), list[Entry](), list[RowDifference]()
-    notes = list[str]()
+    sets, entries, single = list[SetNote](), list[Entry](), list[Entry]()
+    differences, notes = list[RowDifference](), list[str]()
     for name, items in by_set.items():
+        lacking = list(_lacking(name, items, groups))
+        notes += [note for _, note in lacking]
+        kept = [item for item in items if not any(item.file.run in own for own, _ in lacking)]
+        if not kept:
+            continue
+        sets.append(_note(name, kept[0]))
         files = {
-            row: [item.file for item in items if item.file.run in labels]
+            row: [item.file for item in kept if item.file.run in labels]
             for row, labels in groups.items()
         }
         for row, own in files.items():
-            if own and len(own) < len(groups[row]):
-                raise ManifestError(
-                    f"{row}: expected all {len(groups[row])} seeds on {name}, got {len(own)}; "
-                    "evaluate the others on it too, or leave them out"
-                )
             cells = [list(cells_of(name, file.run.shown, file)) for file in own]
             entries += merge_cells(row, cells)
             single += [cell for one in cells if len(own) > 1 for cell in one]
         notes += [*band_notes(name, files), *perturbation_notes(name, files)]
         if paired:
-            differences += _differences(name, items, groups)
+            differences += _differences(name, kept, groups)
+    if not sets:
+        raise ManifestError(f"compare: expected a set that all seeds have; {'; '.join(notes)}")
     return Comparison(
         rows=tuple(groups),
-        sets=tuple(_note(name, items[0].file) for name, items in by_set.items()),
+        sets=tuple(sets),
         entries=tuple(entries),
         runs=tuple(single),
         differences=tuple(differences),
@@ -123,56 +142,19 @@ def compare_runs(scored: Sequence[Scored], *, paired: bool = True) -> Comparison
     )
 
 
-def set_name(file: ScoreFile) -> str:
-    """Return the name of a set in the table; a subset is a set of its own."""
-    subset_id = file.set.subset_id
-    return f"{file.set.name} (subset {subset_id[:8]})" if subset_id else file.set.name
-
-
-def group_runs(labels: Sequence[RunLabel]) -> dict[str, tuple[RunLabel, ...]]:
-    """Return rows of the table in order: runs that differ by the seed alone share one."""
-    groups: dict[tuple[str, str], list[RunLabel]] = {}
-    for label in labels:
-        group = groups.setdefault((label.method, label.config_sha256), [])
-        if label not in group:
-            group.append(label)
-    rows: dict[str, tuple[RunLabel, ...]] = {}
-    for (_, config_sha256), group in groups.items():
-        name = group[0].shown if len(group) == 1 else f"{_stem(group)} ×{len(group)}"
-        rows[name if name not in rows else f"{name} {config_sha256[:6]}"] = tuple(group)
-    return rows
-
-
-def _stem(group: Sequence[RunLabel]) -> str:
-    """Return what the names of runs share before their seeds (``dat-s0``), else the method.
-
-    What follows a slash is an earlier tagger of the run (``student-s0/round-1``), and stays.
-    """
-    parts = [label.name.partition("/") for label in group]
-    stems = {
-        run.removesuffix(f"-s{label.seed}") for (run, *_), label in zip(parts, group, strict=True)
-    }
-    alone = len(stems) == 1 and stems.isdisjoint(run for run, *_ in parts)
-    stem = stems.pop() if alone else group[0].method
-    return replace(group[0], name=stem + "".join(parts[0][1:])).shown
-
-
-def _told_apart(scored: Sequence[Scored]) -> list[Scored]:
-    """Number the score files of one run on one set, so that two teams' scores become two rows."""
-    urls: dict[tuple[str, RunLabel], list[str]] = {}
-    found = []
-    for item in scored:
-        run = item.file.run
-        earlier = urls.setdefault((set_name(item.file), run), [])
-        if earlier and item.url not in earlier:
-            number = len(earlier) + 1
-            own = replace(
-                run, name=f"{run.name} #{number}", config_sha256=f"{run.config_sha256} #{number}"
+def _lacking(
+    name: str, items: Sequence[Scored], groups: Mapping[str, tuple[RunLabel, ...]]
+) -> Iterator[tuple[tuple[RunLabel, ...], str]]:
+    """Yield the rows some seeds of which were not evaluated on a set, and a note on each."""
+    here = {item.file.run for item in items}
+    for row, labels in groups.items():
+        n_here = sum(label in here for label in labels)
+        if 0 < n_here < len(labels):
+            yield (
+                labels,
+                f"{name}: {row}: left out, for {n_here} of {len(labels)} seeds were evaluated on "
+                "it; evaluate the others on it too",
             )
-            item = replace(item, file=replace(item.file, run=own))
-        earlier.append(item.url)
-        found.append(item)
-    return found
 
 
 def _check_subsets(files: Sequence[ScoreFile]) -> None:
@@ -191,8 +173,9 @@ def _check_subsets(files: Sequence[ScoreFile]) -> None:
 
 def _check_set(items: Sequence[Scored]) -> None:
     seen: set[tuple[str, str, int]] = set()
-    for item in items:
-        check_comparable(items[0].file, item.file)
+    for number, item in enumerate(items):
+        for earlier in items[:number]:  # each may have perturbations that the others lack
+            check_comparable(earlier.file, item.file)
         run = item.file.run
         identity = (run.method, run.config_sha256, run.seed)
         if identity in seen:
@@ -227,7 +210,8 @@ def _is_baseline(run: RunLabel) -> bool:
     return run.method == BASELINE and run.aggregate == MEAN
 
 
-def _note(name: str, file: ScoreFile) -> SetNote:
+def _note(name: str, item: Scored) -> SetNote:
+    file = item.file
     figures, metric = file.figures, file.metric
     return SetNote(
         set=name,
@@ -235,6 +219,7 @@ def _note(name: str, file: ScoreFile) -> SetNote:
         subset_id=file.set.subset_id,
         n_clips=figures.n_clips,
         n_clusters=figures.n_clusters,
+        n_artists=n_artists(item.table.clusters),
         n_tags=figures.n_tags,
         n_left_out=figures.n_left_out,
         n_draws=metric.n_draws,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from manifests.keys import AUDIO, CLEAN, format_snr
-from trainer.bootstrap import Figure
+from trainer.bootstrap import MIN_CLUSTERS, Figure
 from trainer.evaluation.figures import MemberFigures
 from trainer.evaluation.paired import NOISY_MEAN
 from trainer.evaluation.score_file import ScoreFile
@@ -65,13 +65,15 @@ def cells_of(name: str, row: str, file: ScoreFile) -> Iterator[Entry]:
         row: name of the row.
         file: the score file.
     """
+    # older score files have intervals of no width where one cluster was all that could be drawn
+    bounded = file.figures.n_clusters >= MIN_CLUSTERS
 
     def cell(column: str, metric: str, figure: Figure | None) -> Iterator[Entry]:
         if figure is not None:
-            run = file.run
+            run, bounds = file.run, (figure.low, figure.high) if bounded else (None, None)
             yield Entry(
                 row, (run.shown,), (run.seed,), run.method, run.backbone, name, column, metric,
-                figure.value, figure.low, figure.high, None,
+                figure.value, *bounds, None,
             )  # fmt: skip
 
     for member in file.figures.members:

@@ -28,11 +28,13 @@ class Grid:
         title: heading.
         columns: heads of the columns after the row's name.
         sections: name of each section and its rows, name and cells.
+        below: lines below the heading, on columns of other sets.
     """
 
     title: str
     columns: tuple[str, ...]
     sections: tuple[tuple[str, tuple[tuple[str, tuple[Cell, ...]], ...]], ...]
+    below: tuple[str, ...] = ()
 
 
 def filled(
@@ -83,7 +85,7 @@ def text_lines(grid: Grid) -> Iterator[str]:
         aligned = [f"{text:>{width}}" for text, width in zip(texts, widths, strict=True)]
         return "  ".join([f"{name:<{first}}", *aligned]).rstrip()
 
-    yield grid.title
+    yield from (grid.title, *grid.below)
     for title, section in grid.sections:
         yield ""
         yield title
@@ -102,6 +104,8 @@ def markdown_lines(grid: Grid) -> Iterator[str]:
         return "| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |"
 
     yield f"**{grid.title}**"
+    for said in grid.below:
+        yield from ("", said)
     for title, section in grid.sections:
         yield ""
         yield line([title, *grid.columns])

@@ -88,10 +88,16 @@ def write_comparison(folder: str, comparison: Comparison) -> list[str]:
 def set_line(note: SetNote) -> str:
     """Return one line on what a set's figures rest on."""
     recipe = f" recipe {note.recipe_id[:12]}…" if note.recipe_id else ""
+    unknown = note.n_clusters - note.n_artists
+    of, over = f" of {note.n_artists:,} artists", "artists"
+    if not note.n_artists:
+        of, over = " (artist unknown)", "clips"
+    elif unknown:
+        of, over = f"{of} and {unknown:,} without one", "artists and such clips"
     return (
-        f"{note.set}{recipe}: {note.n_clips:,} clips of {note.n_clusters:,} artists, "
+        f"{note.set}{recipe}: {note.n_clips:,} clips{of}, "
         f"{note.n_tags} tags ({note.n_left_out} left out); {note.level:.0%} intervals from "
-        f"{note.n_draws:,} draws over artists, ± is the standard deviation over seeds"
+        f"{note.n_draws:,} draws over {over}, ± is the standard deviation over seeds"
     )
 
 
@@ -123,7 +129,8 @@ def _score_grid(comparison: Comparison, note: SetNote, real: Sequence[str]) -> G
         if kept := filled(rows):
             sections.append((title, kept))
     heads = tuple(head(column) for column in columns) + tuple(real)
-    return Grid(set_line(note), heads, tuple(sections))
+    others = [one for one in comparison.sets if one.set in real and one != note]
+    return Grid(set_line(note), heads, tuple(sections), tuple(map(set_line, others)))
 
 
 def _agreement_grid(comparison: Comparison, note: SetNote) -> Grid:

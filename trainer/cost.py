@@ -6,16 +6,20 @@ they compare rows of one table only where one machine trained them all.
 
 from __future__ import annotations
 
+import logging
 import statistics
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from manifests.errors import ManifestError
 from trainer.attention import POOLING
 from trainer.runs.folder import METRICS
 from trainer.runs.metrics_log import read_records
 from trainer.tagger import load_tagger
 from trainer.weights import holds_checkpoint
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -42,20 +46,23 @@ class RowCost:
 def row_costs(
     rows: Mapping[str, Sequence[Path]], attending: Collection[str] = ()
 ) -> tuple[RowCost, ...]:
-    """Return the cost of every row all of whose runs are at hand; others are left out.
+    """Return the cost of every row all of whose runs are at hand and whole; others are left out.
 
     Args:
         rows: folders of the runs behind each row.
         attending: rows whose runs pool with attention.
-
-    Raises:
-        ManifestError: a run's checkpoint or log is damaged.
     """
-    return tuple(
-        _mean(row, [run_cost(folder, attends=row in attending) for folder in folders])
-        for row, folders in rows.items()
-        if folders and all(_at_hand(folder, attends=row in attending) for folder in folders)
-    )
+    found = []
+    for row, folders in rows.items():
+        attends = row in attending
+        if folders and all(_at_hand(folder, attends=attends) for folder in folders):
+            try:
+                costs = [run_cost(folder, attends=attends) for folder in folders]
+            except ManifestError as error:  # without its remedy, which begins a stage anew
+                _LOG.warning("%s: cost left out: %s", row, str(error).partition("; ")[0])
+            else:
+                found.append(_mean(row, costs))
+    return tuple(found)
 
 
 def _at_hand(run: Path, *, attends: bool) -> bool:

@@ -45,16 +45,20 @@ class ChunkTagger(nn.Module):
         return probabilities, self.pooling.scores(embeddings)
 
 
-def export_tagger(tagger: Tagger, path: Path, format_name: str) -> None:
+def export_tagger(tagger: Tagger, path: Path, format_name: str) -> int:
     """Write a tagger as ONNX or TorchScript, and ``PATH.json`` with tags, rate and band.
 
     Any number of chunks goes in at once. The caller resamples to 22,050 Hz, applies the band limit
-    and makes a file's score of those of its chunks, as the card says.
+    and makes a file's score of those of its chunks, as the card says. A pipe or device is written
+    to as it is, and has no card: nothing lies beside it.
 
     Args:
         tagger: a trained tagger.
         path: file to write.
         format_name: ``onnx`` or ``torchscript``.
+
+    Returns:
+        Bytes of the tagger.
 
     Raises:
         UsageError: another format, or the packages of ONNX are missing.
@@ -62,7 +66,7 @@ def export_tagger(tagger: Tagger, path: Path, format_name: str) -> None:
     """
     if format_name not in FORMATS:
         raise UsageError(f"--format: expected {' or '.join(FORMATS)}, got {format_name}")
-    model = ChunkTagger(tagger).eval()
+    model = ChunkTagger(tagger).eval().requires_grad_(False)  # TorchScript keeps what asks for one
     chunk = tagger.encoder.chunk_samples
     example = torch.zeros(2, 1, chunk).uniform_(-0.1, 0.1)
     outputs = ["probabilities"] if tagger.pooling is None else ["probabilities", "attention"]
@@ -82,7 +86,9 @@ def export_tagger(tagger: Tagger, path: Path, format_name: str) -> None:
     if tagger.pooling is not None:
         card |= {"attention": {"name": "attention", "shape": shape}, "file_score": WEIGHTED}
     store.write_bytes(str(path), data)
-    store.write_text(f"{path}.json", pretty_json(card))
+    if path.is_file():
+        store.write_text(f"{path}.json", pretty_json(card))
+    return len(data)
 
 
 def _onnx(model: nn.Module, example: torch.Tensor, outputs: list[str]) -> bytes:

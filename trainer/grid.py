@@ -7,10 +7,11 @@ where it stopped, and cells run under joblib.
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 from collections.abc import Callable, Collection
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias, get_args
@@ -37,11 +38,31 @@ from trainer.runs.folder import open_run
 from trainer.stage1_encoder import train_encoder
 from trainer.student_audio import student_config
 
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class GridRuns:
+    """What a grid came to.
+
+    Attributes:
+        runs: folders of the runs that are trained and scored, in the order of the cells.
+        sets: names of the sets that they are scored on.
+        failed: why each of the others failed, by the name of its cell.
+    """
+
+    runs: list[str]
+    sets: frozenset[str]
+    failed: dict[str, str]
+
 
 def run_grid(
     grid: list[Cell], suite: Suite, out: Path, system: SystemConfig, *, jobs: int = 1
-) -> list[str]:
+) -> GridRuns:
     """Train and evaluate all cells, those that are done excepted.
+
+    A cell that fails leaves out those that begin with its stage 1 or learn from it; the others go
+    on.
 
     Args:
         grid: the cells.
@@ -50,13 +71,10 @@ def run_grid(
         system: device and precision of every cell.
         jobs: cells at a time; they share the cores.
 
-    Returns:
-        The runs' folders, in the order of the cells.
-
     Raises:
         UsageError: options of a cell that do not fit together, a number of noises or a test set
             that the suite lacks, a given teacher that cannot teach, or several ranks.
-        ManifestError: a set is damaged, or a cell's process was lost.
+        ManifestError: a set is damaged before the first cell begins, or a cell's process was lost.
     """
     if environment()[1] > 1:
         raise UsageError("grid: expected one process, got torchrun's; use --cell-jobs instead")
@@ -67,39 +85,75 @@ def run_grid(
     store.write_text(str(out / "grid.json"), pretty_json([asdict(cell) for cell in grid]))
     students = [cell for cell in grid if cell.config.method == "noisy-student"]
     others = [cell for cell in grid if cell not in students]
-    phases: tuple[tuple[Train, list[Cell]], ...] = (
-        (train_shared, list(encoders.values())),
-        (train_cell, others),
-        (partial(train_cell, others=others), students),
+    errors = _train_all(train_shared, list(encoders.values()), suite, out, system, jobs=jobs)
+    lost = {path: errors[cell.name] for path, cell in encoders.items() if cell.name in errors}
+    failed = {
+        cell.name: f"stage 1: {lost[path]}"
+        for cell in grid
+        if cell.config.encoder_init != RANDOM and (path := encoder_path(out, cell)) in lost
+    }
+    left = [cell for cell in others if cell.name not in failed]
+    failed |= _train_all(train_cell, left, suite, out, system, jobs=jobs)
+    for cell in students:
+        teacher = teacher_path(out, cell, others)
+        if teacher and teacher in {out / name for name in failed}:
+            failed.setdefault(cell.name, f"its teacher: {failed[teacher.name]}")
+    left = [cell for cell in students if cell.name not in failed]
+    failed |= _train_all(partial(train_cell, others=others), left, suite, out, system, jobs=jobs)
+    urls = {request.url for k in {cell.k for cell in grid} for request in suite.requests(k)}
+    return GridRuns(
+        runs=[str(out / cell.name) for cell in grid if cell.name not in failed],
+        sets=frozenset(load_set(url).index.name for url in urls),
+        failed=failed,
     )
-    for train, some in phases:
-        if some:
-            _train_all(train, some, suite, out, system, jobs=min(jobs, len(some)))
-    return [str(out / cell.name) for cell in grid]
 
 
 def _train_all(
     train: Train, some: list[Cell], suite: Suite, out: Path, system: SystemConfig, *, jobs: int
-) -> None:
+) -> dict[str, str]:
     """Train cells in their order; side by side, the slowest begin, so that none ends alone.
 
     The cores are shared by the cells of the phase, done or not: a cell that goes on has as many
     threads, hence the same rounding, as before.
+
+    Returns:
+        Why cells failed, by their names.
     """
+    jobs = min(jobs, len(some)) or 1
     if jobs > 1:
         system = replace(system, threads=system.threads or shared_cores(jobs))
         some = sorted(some, key=lambda cell: -_crops_heard(cell.config))
-    calls = (joblib.delayed(train)(cell, suite, out, system) for cell in some)
+    calls = (joblib.delayed(_attempt)(train, cell, suite, out, system) for cell in some)
+    failed = dict[str, str]()
     try:
         with joblib.parallel_config("loky", n_jobs=jobs, initializer=_settle_in):
-            for _ in joblib.Parallel(return_as="generator_unordered")(calls):
-                pass
+            for name, error in joblib.Parallel(return_as="generator_unordered")(calls):
+                if error:
+                    _LOG.error("%s: failed: %s", name, error)
+                    failed[name] = error
     except BrokenProcessPool as error:
         raise ManifestError(
             f"grid: expected all {jobs} processes of --cell-jobs to the end, lost one (killed, or "
             "out of memory); where memory is short, use fewer; then run the same command again to "
             "go on"
         ) from error
+    return failed
+
+
+def _attempt(
+    train: Train, cell: Cell, suite: Suite, out: Path, system: SystemConfig
+) -> tuple[str, str]:
+    """Train a cell; return its name, and why it failed where it did.
+
+    Options that do not fit end the grid: the next cell may well be asked for the same.
+    """
+    try:
+        train(cell, suite, out, system)
+    except UsageError:
+        raise
+    except ManifestError as error:
+        return cell.name, str(error)
+    return cell.name, ""
 
 
 def _crops_heard(config: TrainConfig) -> int:

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import torch
 
-from manifests.records import row_from_json
 from manifests.shardset import load_set
 from trainer.config import Aggregation
 from trainer.evaluation.checkpoint import SetRequest, evaluate_checkpoint, weights_to_score
-from trainer.evaluation.evaluate import EVALUATION_FOLDER, evaluation_name
-from trainer.evaluation.figures import Evaluation
+from trainer.evaluation.evaluate import EVALUATION_FOLDER, evaluation_name, load_evaluation
+from trainer.evaluation.figures import Evaluation, SetLabel
 from trainer.evaluation.set_clips import plan_id
 from trainer.perturb.names import parse_perturbations
 from trainer.perturb.perturbation import Perturbation
@@ -42,7 +41,7 @@ def score_cell(
     """
     for aggregate in aggregates:
         path = run / EVALUATION_FOLDER / evaluation_name(aggregate)
-        found = row_from_json(path.read_bytes(), Evaluation, str(path)) if path.is_file() else None
+        found = load_evaluation(path) if path.is_file() else None
         weights = weights_to_score(run, aggregate)
         if found is None or not _is_scored(found, weights, requests, perturbations):
             evaluate_checkpoint(
@@ -74,11 +73,15 @@ def _is_scored(
     if found.checkpoint_sha256 != weights_sha256:
         return False  # scored by hand before its end, or its attention was trained anew
     scored = {
-        (one.label.name, one.label.plan_id): {
-            (item.member, item.definition) for item in one.figures.perturbed
-        }
+        one.label: {(item.member, item.definition) for item in one.figures.perturbed}
         for one in found.sets
     }
     wanted = {(item.name, item.definition) for item in perturbations}
-    places = [(index.name, plan_id(index)) for index in (load_set(r.url).index for r in requests)]
+    places = [_whole(request) for request in requests]
     return all(place in scored and wanted <= scored[place] for place in places)
+
+
+def _whole(request: SetRequest) -> SetLabel:
+    """Return the label of a whole set: scores of a part of it by hand are others."""
+    index = load_set(request.url).index
+    return SetLabel(index.name, request.recipe_id, plan_id(index), None)

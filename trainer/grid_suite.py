@@ -7,8 +7,8 @@ from typing import Final
 
 from manifests import store
 from manifests.errors import UsageError
-from manifests.shardset import INDEX, SUITE
-from trainer.evaluation.checkpoint import SetRequest
+from manifests.shardset import INDEX, SUITE, load_set
+from trainer.evaluation.checkpoint import SetRequest, set_request
 from trainer.grid_cells import Cell
 from trainer.perturb.perturbation import Perturbation
 from trainer.roles import Roles, open_roles, with_unlabelled
@@ -79,6 +79,7 @@ class Suite:
 
         Raises:
             UsageError: there is no test set.
+            ManifestError: one is damaged.
         """
         roles = self.roles(k)
         urls = [roles.urls[role] for role in TEST_ROLES if role in roles]
@@ -88,7 +89,7 @@ class Suite:
                 f"{' or '.join(TEST_ROLES)}, got {', '.join(sorted(roles.urls))}; name one "
                 "with --set ROLE=SET"
             )
-        return [SetRequest(url) for url in (*urls, *self.also)]
+        return [set_request(load_set(url)) for url in (*urls, *self.also)]
 
 
 def _noises(number: int) -> str:

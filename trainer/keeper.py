@@ -20,6 +20,7 @@ import torch
 from manifests.errors import ManifestError, UsageError
 from trainer.runs.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from trainer.runs.distributed import World, average_buffers
+from trainer.runs.divergence import check_loss, check_weights
 from trainer.runs.folder import RunFolder
 from trainer.runs.lock import locked
 from trainer.runs.metrics_log import MetricsLog
@@ -163,6 +164,9 @@ class Keeper:
         Args:
             step: steps done.
             figures: schedules and rates by name.
+
+        Raises:
+            ManifestError: the loss of a record is not finite; no checkpoint is written then.
         """
         self.heard(figures, 0)
         if step % LOG_EVERY == 0 or step == self.n_steps:
@@ -187,6 +191,7 @@ class Keeper:
             n_examples = self._tally.n_examples(self.world)
             self._show(step, loss=figures.get("train/loss"), n_examples=n_examples)
         self._tally.begin(self._tally.until)
+        check_loss(self.run.path, self.stage, step, figures)
 
     @contextmanager
     def validation(self, step: int) -> Iterator[None]:
@@ -194,9 +199,13 @@ class Keeper:
 
         The record of the steps before it is written first, and BatchNorm statistics agree over the
         ranks.
+
+        Raises:
+            ManifestError: the loss of these steps, or a weight, is not finite.
         """
         self._write(step)
         average_buffers(self._learning(), self.world)
+        check_weights(self.run.path, self.stage, step, self._learning())
         begin = time.monotonic()
         yield
         taken_s = time.monotonic() - begin

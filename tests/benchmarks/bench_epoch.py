@@ -37,6 +37,8 @@ STAGES = {"dat": ("encoder", "domain", ""), "robust": ("",)}
 NAMES = {("dat", "encoder"): "stage 1", ("dat", "domain"): "stage 2", ("dat", ""): "stage 3, dat",
          ("robust", ""): "robust"}  # fmt: skip
 WARM_RECORDS = 5
+BATCH = 2 * preset_config("thesis", "dat").tagger.batch_size
+"""Clips that a batch takes: as many of each half."""
 
 
 def write_suite(folder: Path, clips: int) -> None:

@@ -47,7 +47,7 @@ COMMANDS: dict[str, tuple[list[str], list[str]]] = {
     ),
     "epoch": (
         ["bench_epoch.py", "--device", "cuda", "--json"],
-        ["bench_epoch.py", "--device", "cuda", "--clips", "48", "--steps", "100", "--json"],
+        ["bench_epoch.py", "--device", "cuda", "--clips", "96", "--steps", "100", "--json"],
     ),
     "cost-curve": (
         ["bench_cost_curve.py", "clips", "--json"],

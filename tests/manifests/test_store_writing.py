@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -130,3 +131,40 @@ def test_files_are_synced_before_they_get_their_name(
     monkeypatch.setattr(Path, "replace", replace)
     store.write_bytes(str(tmp_path / "x"), b"x")
     assert seen == ["file", "rename", "folder"]
+
+
+def test_a_link_stays_one_and_leads_to_the_new_bytes(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    for name, target in (("old", "there/x"), ("dangling", "there/new"), ("twice", "old")):
+        link = tmp_path / name
+        link.symlink_to(target)
+        store.write_bytes(str(link), name.encode())
+        assert link.is_symlink() and link.read_bytes() == name.encode()
+    assert sorted(p.name for p in (tmp_path / "there").iterdir()) == ["new", "x"]
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(ManifestError, match="loop: cannot be written: Too many levels of symbolic"):
+        store.write_bytes(str(tmp_path / "loop"), b"x")
+
+
+def test_a_pipe_is_written_to_and_never_replaced(tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for name in (pipe, link):
+        with ThreadPoolExecutor(1) as pool:
+            read = pool.submit(pipe.read_bytes)
+            store.write_bytes(str(name), b"whole")
+            assert read.result(timeout=10) == b"whole"
+        assert pipe.is_fifo() and link.is_symlink()
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("name", [".", "sub", "sub/.."])
+def test_a_folder_is_never_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    with pytest.raises(ManifestError, match="cannot be written: Is a directory"):
+        store.write_bytes(name, b"x")
+    assert list(tmp_path.iterdir()) == [tmp_path / "sub"]

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from score_cases import SNRS_DB, scores_of, write_scores
+from score_cases import LABEL, SNRS_DB, scores_of, write_scores
 
 from manifests.errors import ManifestError
-from trainer.bars import domain_bar, find_run, main, probe_bar, score_bars
+from trainer.bars import domain_bar, find_run, main, probe_bar, score_bars, score_pairs
 from trainer.config import ModelConfig
 from trainer.evaluation.scored import Scored, load_scores
 from trainer.models.backbone import Backbone
@@ -63,6 +63,21 @@ def test_bars_that_are_missed(tmp_path: Path) -> None:
     swapped = score_bars(strong, weak)
     assert swapped[0].reached and not swapped[2].reached
     assert swapped[2].found.startswith("-0.")
+
+
+def test_scores_are_paired_by_the_name_of_the_set(tmp_path: Path) -> None:
+    runs = [tmp_path / name for name in ("baseline", "supervised")]
+    for run, names in zip(runs, ("ab", "ba"), strict=True):
+        for name in names:
+            write_scores(str(run / "evaluation"), label=replace(LABEL, name=name))
+    part = replace(LABEL, name="a", subset_id="5" * 64)
+    write_scores(str(runs[0] / "evaluation"), label=part)
+    write_scores(str(runs[0] / "evaluation"), aggregate="attention", label=LABEL)
+    pairs = [[one.file.set.name for one in pair] for pair in score_pairs(*runs)]
+    assert pairs == [["a", "a"], ["b", "b"]]
+    write_scores(str(runs[1] / "evaluation"), label=replace(LABEL, name="c"))
+    with pytest.raises(ManifestError, match=r"baseline: expected scores on c as the other run has"):
+        score_pairs(*runs)
 
 
 def written(run: Path, records: list[dict[str, float]]) -> Path:

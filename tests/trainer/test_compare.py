@@ -10,7 +10,8 @@ import pytest
 from score_cases import LABEL, METRIC, run_label, scores_of, write_scores
 
 from manifests.errors import ManifestError, UsageError
-from trainer.compare import Comparison, compare_runs, group_runs
+from trainer.compare import Comparison, compare_runs
+from trainer.compare_rows import group_runs
 from trainer.evaluation.figures import CLIP_SCORE
 from trainer.evaluation.scored import Scored, load_scores
 
@@ -125,12 +126,25 @@ def test_one_run_twice_is_refused(scored: list[Scored]) -> None:
         compare_runs([*scored, scored[-1], scored[-2]])
 
 
-def test_a_seed_that_misses_a_set_is_refused(scored: list[Scored]) -> None:
+def test_a_set_that_not_all_seeds_have_is_left_out_of_their_row(scored: list[Scored]) -> None:
     kept = [
         item for item in scored if (item.file.run.name, item.file.set.name) != ("base1", "videos")
     ]
-    with pytest.raises(ManifestError, match="baseline ×2: expected all 2 seeds on videos, got 1"):
-        compare_runs(kept)
+    table = compare_runs(kept)
+    assert {e.row for e in table.entries if e.set == "videos"} == {"random", "dat"}
+    assert {(d.row, d.reference) for d in table.differences if d.set == "videos"} == {
+        ("dat", "random"),
+    }
+    assert table.notes == (
+        "videos: baseline ×2: left out, for 1 of 2 seeds were evaluated on it; evaluate the others "
+        "on it too",
+    )
+    seeds = [item for item in kept if item.file.run.method == "baseline"]
+    assert [note.set for note in compare_runs(seeds).sets] == ["test-audioset", "test-musan"]
+    alone = [item for item in seeds if item.file.set.name == "videos"]
+    other = [item for item in scored if item.file.run.name == "base1"][:1]
+    with pytest.raises(ManifestError, match=r"expected a set that all seeds have; .*ev"):
+        compare_runs([*alone, *other])
 
 
 def test_sets_that_only_share_their_name_are_refused(scored: list[Scored], tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -63,8 +65,7 @@ def test_torchscript(tagger: Tagger, chunks: np.ndarray, tmp_path: Path) -> None
     assert np.ptp(expected) > 0.05
     module = torch.jit.load(str(path))  # type: ignore[no-untyped-call]
     for n in (1, 2, 5):
-        with torch.no_grad():
-            found = module(torch.from_numpy(chunks[:n])).numpy()
+        found = module(torch.from_numpy(chunks[:n])).numpy()  # asks for no gradient by itself
         np.testing.assert_allclose(found, expected[:n], atol=1e-4)
 
 
@@ -143,6 +144,27 @@ def test_the_command(dat_run: Path, tmp_path: Path) -> None:
     nowhere = tmp_path / "file" / "x.pt"
     lost = run("export", "--checkpoint", dat_run, "--format", "torchscript", "-o", nowhere)
     assert lost.exit_code == 1 and lost.output.startswith(f"train: {nowhere}: ")
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_pipe_is_written_to_and_stays_one(dat_run: Path, tmp_path: Path, linked: bool) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    name = tmp_path / "link" if linked else pipe
+    if linked:
+        name.symlink_to(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(pipe.read_bytes)
+        result = run_well("export", "--checkpoint", dat_run, "--format", "torchscript", "-o", name)
+        data = read.result(timeout=60)
+    assert data[:2] == b"PK" and pipe.is_fifo() and result.stdout == ""
+    assert f"{name}: {len(data) / 1e6:.1f} MB, torchscript" in result.stderr
+    assert not Path(f"{name}.json").exists()
+
+
+def test_a_folder_is_no_place_for_it(dat_run: Path) -> None:
+    bad = run("export", "--checkpoint", dat_run, "--format", "torchscript", "-o", ".")
+    assert bad.exit_code == 2 and "File '.' is a directory." in bad.output
 
 
 def test_what_is_missing_is_said(

@@ -12,7 +12,7 @@ from score_cases import run_label
 from tiny_suite import DAT, run, run_well
 
 from manifests.errors import UsageError
-from trainer.compare import group_runs
+from trainer.compare_rows import group_runs
 from trainer.config import PoolingConfig
 from trainer.evaluation.figures import RunLabel
 from trainer.grid import encoder_path

@@ -10,18 +10,17 @@ import click
 from manifests import store
 from manifests.canonical import pretty_json
 from manifests.errors import UsageError
-from manifests.records import parse_json
-from manifests.shardset import INDEX, ShardSet, load_set
+from manifests.shardset import INDEX, SetIndex, ShardSet, load_set
 from trainer.bootstrap import Figure
 from trainer.cli.aggregate import AGGREGATE
 from trainer.cli.perturb import PERTURB
 from trainer.compute import open_compute
 from trainer.config import Aggregation, SystemConfig
 from trainer.evaluation.checkpoint import (
-    SetRequest,
     evaluate_checkpoint,
     evaluate_random,
     scores_folder,
+    set_request,
 )
 from trainer.evaluation.consistency import Consistency
 from trainer.evaluation.figures import Evaluation, PerturbedFigures, SetFigures
@@ -29,8 +28,6 @@ from trainer.perturb.names import parse_perturbations
 from trainer.roles import open_roles
 
 TEST_ROLES = ("test-audioset", "test-musan")
-TRAINING = ("train", "all")
-"""Splits that hold training music."""
 
 
 @click.command()
@@ -85,13 +82,13 @@ def evaluate(
     perturbations = parse_perturbations(perturb)
     sets = _sets(shards)
     for index in (one.index for one in sets):
-        if index.split in TRAINING or any(shard.domain for shard in index.shards):
+        if _was_trained_on(index):
             click.echo(
                 f"{index.name}: a training set (split {index.split}): its scores say what a tagger "
                 "remembers, not how it does on other music",
                 err=True,
             )
-    requests = [SetRequest(s.url, recipe_id(s)) for s in sets]
+    requests = [set_request(one) for one in sets]
     with open_compute(SystemConfig(device=device)) as compute:
         if random_encoder:
             if out is None:
@@ -141,14 +138,10 @@ def _sets(shards: tuple[str, ...]) -> list[ShardSet]:
     return sets
 
 
-def recipe_id(shard_set: ShardSet) -> str | None:
-    """Return the id of the frozen recipe that a set was thawed from or frozen as."""
-    path = store.join(shard_set.url, "recipe.json")
-    if not store.exists(path):
-        return None
-    record = parse_json(store.read_bytes(path), path)
-    value = record.get("recipe_id") if isinstance(record, dict) else None
-    return value if isinstance(value, str) else None
+def _was_trained_on(index: SetIndex) -> bool:
+    """Tell whether a set holds training music; recordings without noise are all of one split."""
+    of_all = index.split == "all" and bool(index.snrs_db)
+    return index.split == "train" or of_all or any(shard.domain for shard in index.shards)
 
 
 def _lines(found: Evaluation) -> list[str]:

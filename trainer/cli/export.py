@@ -33,9 +33,9 @@ from trainer.tagger import load_tagger
     "-o",
     "--output",
     required=True,
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="File to write; FILE.json says tags, rate and band.",
+    help="File to write; FILE.json says tags, rate and band (pipes and devices have none).",
 )
 def export(checkpoint: Path, format_name: str, aggregate: Aggregation, output: Path) -> None:
     """Write a tagger as ONNX or TorchScript: chunks of audio in, tag probabilities out.
@@ -43,5 +43,6 @@ def export(checkpoint: Path, format_name: str, aggregate: Aggregation, output: P
     A file's score is for the program to make of them: the mean, or the mean weighted by exp of the
     second output, attention, which --aggregate attention adds.
     """
-    export_tagger(load_tagger(checkpoint, aggregate), output, format_name)
-    click.echo(f"{output}: {output.stat().st_size / 1e6:.1f} MB, {format_name}")
+    n_bytes = export_tagger(load_tagger(checkpoint, aggregate), output, format_name)
+    said = f"{output}: {n_bytes / 1e6:.1f} MB, {format_name}"
+    click.echo(said, err=not output.is_file())  # standard output may be what was written to

@@ -9,12 +9,12 @@ from typing import Any, Final, get_args
 
 import click
 
-from manifests.errors import UsageError
+from manifests.errors import ManifestError, UsageError
 from trainer.cli.config_file import load_rows_file
 from trainer.cli.option_table import parameter_name
 from trainer.cli.options import given_model_options, make_config, run_options
 from trainer.cli.perturb import PERTURB
-from trainer.compare_report import write_report
+from trainer.compare_report import compare_scores, write_report
 from trainer.compare_text import text_table
 from trainer.config import METHODS, Method, TrainConfig
 from trainer.experiment import RANDOM
@@ -130,7 +130,8 @@ def grid(ctx: click.Context, /, **values: Any) -> None:
     """Train and evaluate every combination of methods and axes, and print one table.
 
     Stage 1 is trained once per number of noises, seed and encoder. Run again, the grid goes on
-    where it stopped. Axes of the adversary multiply dat only.
+    where it stopped. Axes of the adversary multiply dat only. A cell that fails is named, the
+    others are trained; exit status 1 where there was one.
     """
     if not values["shards"]:
         raise UsageError("--shards: expected the folder of a suite, got nothing")
@@ -151,10 +152,18 @@ def grid(ctx: click.Context, /, **values: Any) -> None:
         values["also"],
         parse_perturbations(values["perturb"]),
     )
-    runs = run_grid(found, suite, out, system, jobs=values["cell_jobs"])
-    comparison, written = write_report(runs, str(out / "table"))
-    click.echo(text_table(comparison))
-    click.echo(f"{len(written)} files in {out / 'table'}")
+    done = run_grid(found, suite, out, system, jobs=values["cell_jobs"])
+    if done.runs:
+        compared = compare_scores(done.runs, str(out / "table"), only=done.sets)
+        click.echo(text_table(compared.comparison))
+        written = write_report(compared, str(out / "table"))
+        click.echo(f"{len(written)} files in {out / 'table'}")
+    if done.failed:
+        raise ManifestError(
+            f"grid: {len(done.failed)} of {len(found)} cells failed, as said above, and are in no "
+            f"table: {', '.join(done.failed)}; mend what each says and run the same command again, "
+            "with --overwrite where options were changed: only what changed is trained anew"
+        )
 
 
 def _axis_cells(values: dict[str, Any], given: dict[str, Any]) -> list[Cell]:

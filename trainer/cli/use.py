@@ -76,10 +76,10 @@ def tag(
     for url, probabilities, embeddings in _predicted(audio, tagger, decoder, device):
         scores = score(probabilities, embeddings)
         found = {tagger.tags[i]: round(float(scores[i]), 4) for i in np.argsort(-scores)}
-        results[url] = found
+        results[shown_name(url)] = found
         if not as_json:
             shown = ", ".join(f"{name} {score:.2f}" for name, score in list(found.items())[:top])
-            click.echo(f"{url}: {shown}")
+            click.echo(f"{shown_name(url)}: {shown}")
     if as_json:
         click.echo(json.dumps(results, indent=1))
     if len(results) < len(set(audio)):
@@ -120,14 +120,19 @@ def embed(
     def arrays() -> Iterator[tuple[str, NDArray[np.float32]]]:
         with show_progress("embed", len(set(audio))) as show:
             for url, _, embeddings in _predicted(audio, tagger, decoder, device, show):
-                yield url, embeddings if per_chunk else embeddings.mean(axis=0)
+                yield shown_name(url), embeddings if per_chunk else embeddings.mean(axis=0)
 
     n_written = write_arrays(output, arrays())
     if n_written:
-        said = f"{output}: {n_written} files, {tagger.encoder.n_features} features"
+        said = f"{shown_name(str(output))}: {n_written} files, {tagger.encoder.n_features} features"
         click.echo(said, err=not output.is_file())  # standard output may be what was written to
     if n_written < len(set(audio)):
         ctx.exit(1)
+
+
+def shown_name(url: str) -> str:
+    """Return a file's name as it can be printed and kept: bytes that are no UTF-8 are escaped."""
+    return url.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _predicted(
@@ -148,9 +153,11 @@ def _predicted(
             except UsageError:  # an option that no file can be read with
                 raise
             except ManifestError as error:
-                sys.stderr.write(f"train: {error}\n")  # above a progress bar, where there is one
+                said = f"train: {shown_name(str(error))}\n"
+                sys.stderr.write(said)  # above a progress bar, where there is one
             except OSError as error:
-                sys.stderr.write(f"train: {url}: cannot be read: {error.strerror or error}\n")
+                said = f"train: {shown_name(url)}: cannot be read: {error.strerror or error}\n"
+                sys.stderr.write(said)
             if found:
                 probabilities, embeddings = zip(*found, strict=True)
                 yield url, np.concatenate(probabilities), np.concatenate(embeddings)

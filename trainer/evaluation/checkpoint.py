@@ -6,12 +6,14 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import torch
 
 from manifests import store
 from manifests.errors import UsageError
-from manifests.shardset import load_set
+from manifests.records import parse_json
+from manifests.shardset import ShardSet, load_set
 from manifests.subset import load_subset
 from trainer.attention import POOLING
 from trainer.config import Aggregation
@@ -23,6 +25,9 @@ from trainer.evaluation.set_clips import evaluation_set
 from trainer.perturb.perturbation import Perturbation
 from trainer.tagger import Tagger, load_tagger, random_tagger
 from trainer.weights import find_checkpoint, run_folder, unfinished_step, weights_sha256
+
+RECIPE: Final = "recipe.json"
+"""File of a set that was thawed or frozen, which says its recipe."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -38,6 +43,18 @@ class SetRequest:
 
     url: str
     recipe_id: str | None = None
+
+
+def set_request(shard_set: ShardSet) -> SetRequest:
+    """Return the request of a set, with the id of the recipe it was thawed from or frozen as.
+
+    Raises:
+        ManifestError: its recipe is no JSON.
+    """
+    path = store.join(shard_set.url, RECIPE)
+    record = parse_json(store.read_bytes(path), path) if store.exists(path) else None
+    value = record.get("recipe_id") if isinstance(record, dict) else None
+    return SetRequest(shard_set.url, value if isinstance(value, str) else None)
 
 
 def evaluate_checkpoint(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Final
 
 from manifests import store
 from manifests.canonical import pretty_json
 from manifests.errors import UsageError
+from manifests.records import parse_json, row_from_json
 from trainer.evaluation.clip_scores import (
     BATCH_CHUNKS,
     Aggregate,
@@ -31,7 +34,7 @@ from trainer.evaluation.figures import (
     clip_score,
 )
 from trainer.evaluation.measure import measure_set
-from trainer.evaluation.score_file import SUFFIX, ScoreFile, write_score_file
+from trainer.evaluation.score_file import SUFFIX, ScoreFile, check_place, write_score_file
 
 EVALUATION_FOLDER: Final = "evaluation"
 """Folder of a run that its score files are written to."""
@@ -91,10 +94,15 @@ def evaluate_run(
 
     Raises:
         UsageError: no set, or two of one name.
-        ManifestError: a set is not whole or does not fit the model.
+        ManifestError: a set is not whole or does not fit the model; ``out`` cannot be written, or
+            holds scores of another set of the same name.
     """
     metric = replace(metric or MetricDefinition(), clip_score=clip_score(run.aggregate, None))
     check_sets(sets)
+    if out is not None:
+        store.make_folder(out)
+        for item in sets:
+            check_place(out, item.label, run.aggregate)
     found = []
     for item in sets:
         own = replace(metric, clip_score=clip_score(run.aggregate, item.limit_hz))
@@ -109,7 +117,7 @@ def evaluate_run(
         )
         snrs_db = {name: snr_db for name, snr_db in item.snrs_db.items() if snr_db is not None}
         figures = measure_set(clips, snrs_db, own, probe, item.definitions)
-        found.append(SetEvaluation(item.label, figures))
+        found.append(SetEvaluation(item.label, figures, own))
         if out is not None:
             file = ScoreFile.of(run, checkpoint_sha256, own, probe, found[-1], clips.tags)
             url = write_score_file(out, file, clips)
@@ -127,6 +135,20 @@ def evaluation_name(aggregate: str) -> str:
     return "evaluation.json" if aggregate == MEAN else f"evaluation.{aggregate}.json"
 
 
+def load_evaluation(path: Path) -> Evaluation:
+    """Read what ``evaluate_run`` wrote, also before sets had a metric of their own.
+
+    Raises:
+        ManifestError: it is no evaluation.
+    """
+    record = parse_json(path.read_bytes(), str(path))
+    sets = record.get("sets") if isinstance(record, dict) else None
+    for one in sets if isinstance(sets, list) else ():
+        if isinstance(one, dict):
+            one.setdefault("metric", None)
+    return row_from_json(json.dumps(record), Evaluation, str(path))
+
+
 def check_sets(sets: Sequence[EvaluationSet]) -> None:
     """Check that sets can be told apart: score files and columns bear their names.
 
@@ -137,5 +159,5 @@ def check_sets(sets: Sequence[EvaluationSet]) -> None:
     if twice or not sets:
         raise UsageError(
             f"sets: expected one or more sets of different names, got {twice or 'none'}; "
-            "evaluate sets of one name in separate runs of the command"
+            "evaluate sets of one name by a command each, with another --out"
         )

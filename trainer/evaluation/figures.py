@@ -219,10 +219,18 @@ class SetFigures:
 
 @dataclass(frozen=True)
 class SetEvaluation:
-    """One set's label and figures."""
+    """One set's label and figures.
+
+    Attributes:
+        label: the set.
+        figures: what was measured.
+        metric: how: the band of the audio may differ from set to set. None in files from before it
+            was kept.
+    """
 
     label: SetLabel
     figures: SetFigures
+    metric: MetricDefinition | None = None
 
 
 @dataclass(frozen=True)
@@ -232,7 +240,7 @@ class Evaluation:
     Attributes:
         run: the run.
         checkpoint_sha256: hash of the weights.
-        metric: how the figures were made.
+        metric: how the figures were made, less what a set's own ``metric`` says.
         probe: kind of the fresh domain classifier.
         sets: one entry per set.
     """

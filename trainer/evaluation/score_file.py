@@ -90,11 +90,7 @@ class ScoreFile:
         Raises:
             ManifestError: the set's name makes no file name.
         """
-        subset_id = found.label.subset_id
-        parts = [found.label.name, subset_id[:12] if subset_id else ""]
-        parts.append(run.aggregate if run.aggregate != MEAN else "")
-        name = ".".join(part for part in parts if part)
-        table = check_file_name(f"{name}{SUFFIX}{TABLE_SUFFIX}")
+        table = check_file_name(f"{score_name(found.label, run.aggregate)}{TABLE_SUFFIX}")
         return cls(
             format_version=FORMAT_VERSION,
             run=run,
@@ -106,6 +102,41 @@ class ScoreFile:
             figures=found.figures,
             table=table,
             table_sha256="",
+        )
+
+
+def score_name(label: SetLabel, aggregate: str) -> str:
+    """Return the file name of the scores of a set, or of a subset, by one aggregate."""
+    parts = [label.name, label.subset_id[:12] if label.subset_id else ""]
+    parts.append(aggregate if aggregate != MEAN else "")
+    return ".".join(part for part in parts if part) + SUFFIX
+
+
+def check_place(folder: str, label: SetLabel, aggregate: str) -> None:
+    """Check that a score file replaces none of another set that has the same name.
+
+    Scores of the same set are replaced, and what cannot be read.
+
+    Raises:
+        ManifestError: there are scores of another set.
+    """
+    url = store.join(folder, check_file_name(score_name(label, aggregate)))
+    if not store.exists(url):
+        return
+    try:
+        found = _load_row(url).set
+    except ManifestError:
+        return
+    both_frozen = found.recipe_id and label.recipe_id
+    what = "recipe" if both_frozen else "plan"
+    theirs, own = (
+        (found.recipe_id, label.recipe_id) if both_frozen else (found.plan_id, label.plan_id)
+    )
+    if theirs != own:
+        raise ManifestError(
+            f"{url}: expected scores of this {label.name} ({what} {own!s:.12}…), got those of "
+            f"another set of that name ({what} {theirs!s:.12}…); keep them apart with another "
+            "--out DIR, or remove those first"
         )
 
 
