@@ -25,6 +25,7 @@ from trainer.runs.lock import locked
 from trainer.runs.metrics_log import MetricsLog
 from trainer.runs.progress import Advance, show_progress
 from trainer.runs.restore import restore
+from trainer.runs.stage_options import stage_option
 from trainer.runs.tally import Tally
 from trainer.weights import has_checkpoint
 
@@ -208,11 +209,20 @@ class Keeper:
         """Note a validation; a score above the best so far makes the best checkpoint.
 
         The best checkpoint is there to be used, not to be resumed: it holds no optimizer.
+
+        Raises:
+            ManifestError: the score is not finite, as of a stage that diverged; nothing is saved.
         """
         if self._log is not None:
             named = {f"valid/{name}": value for name, value in figures.items()}
             self._log.write(step, {**named, "valid/score": score})
-        if math.isfinite(score) and (self.best is None or score > self.best):
+        if not math.isfinite(score):
+            raise ManifestError(
+                f"{self.run.path}: {self.stage} diverged at step {step}: expected a finite "
+                f"validation score, got {score}; lower {stage_option(self.stage, 'lr')}, and train "
+                "anew with --overwrite or into another --out"
+            )
+        if self.best is None or score > self.best:
             self.best = score
             if self.world.is_main:
                 networks = replace(self.state, optimizers={})
