@@ -17,6 +17,7 @@ from torch import nn
 from manifests.canonical import hash64
 from manifests.errors import ManifestError
 from trainer.allocator import keep_freed_memory
+from trainer.compiler import finds_c_compiler, named_compiler_failure
 from trainer.config import ModelConfig, SystemConfig
 from trainer.device import choose_device
 from trainer.level import scale_to_rms
@@ -96,12 +97,19 @@ class Compute:
         """Return the module as it is called in training, compiled where that is asked for.
 
         Parameters, buffers and mode stay those of the module itself. ``auto`` leaves a network
-        with SyncBatchNorm alone: torch.compile breaks its graph at every one (pytorch#161302).
+        with SyncBatchNorm alone: torch.compile breaks its graph at every one (pytorch#161302); and
+        all networks where there is no C compiler, which Triton asks for at run time.
         """
         wanted = self.system.compile
         gains = self.device.type == "cuda" and not any(
             isinstance(part, nn.SyncBatchNorm) for part in module.modules()
         )
+        if wanted == "auto" and gains and not finds_c_compiler():
+            logger.warning(
+                "--compile auto: no C compiler found (CC, clang, gcc), so nothing is compiled; "
+                "install gcc for speed, or say --compile off"
+            )
+            gains = False
         if wanted == "on" or (wanted == "auto" and gains):
             logger.info("compiling: the first steps take a minute; --compile off begins at once")
             called: nn.Module = torch.compile(module)  # type: ignore[assignment]
@@ -115,7 +123,8 @@ def open_compute(system: SystemConfig) -> Iterator[Compute]:
 
     Raises:
         UsageError: no such device, or an incomplete environment of torchrun.
-        ManifestError: another process of the run ended before its work was done.
+        ManifestError: another process of the run ended before its work was done; or torch.compile
+            failed.
     """
     _, size, local_rank = environment()
     device = choose_device(system.device, local_rank=local_rank)
@@ -125,6 +134,7 @@ def open_compute(system: SystemConfig) -> Iterator[Compute]:
     with (
         _named_loss(size, system.rank_timeout_s),
         joined_world(device, timeout_s=system.rank_timeout_s) as world,
+        named_compiler_failure(),
     ):
         yield Compute(device, world, system)
 
