@@ -58,7 +58,7 @@ def test_help_shows_the_defaults_of_the_preset_that_is_used() -> None:
     assert "else it learns on. [default: --freeze]" in words["dat"]
     assert "0.5 for confusion and entropy. [default: by the loss' form]" in words["dat"]
     assert "loss, or none. [default: embedding]" in words["robust"]
-    assert "on both, without tags. [default: all]" in words["robust"]
+    assert "the target half is not opened. [default: all]" in words["robust"]
     for option in ("--lambda", "--classifier-epochs", "--consistency", "--stage", "--extra-target"):
         assert option in words["dat"] and option not in words["baseline"], option
 
