@@ -117,10 +117,14 @@ def _check_student(config: TrainConfig, roles: Roles, compute: Compute) -> None:
 
 
 def _check_snrs(loaders: Mapping[str, Loader], snr: SnrAt, epochs: int) -> None:
-    """Check the first and the last step: ranges only widen or slide from one to the other."""
-    for loader in loaders.values():
-        for step in (0, epochs * loader.steps_per_epoch - 1):
-            loader.check_snr(snr(step))
+    """Check the range of every epoch: one that slides may pass between two stored SNRs.
+
+    Epochs are those of the source half, for the target half too, as in the schedule.
+    """
+    steps = loaders[SOURCE].steps_per_epoch
+    for heard in dict.fromkeys(snr(epoch * steps) for epoch in range(epochs)):
+        for loader in loaders.values():
+            loader.check_snr(heard)
 
 
 def _check_tags(config: TrainConfig, roles: Roles) -> None:
