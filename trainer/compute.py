@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,7 @@ from manifests.errors import ManifestError
 from trainer.allocator import keep_freed_memory
 from trainer.compiler import finds_c_compiler, named_compiler_failure
 from trainer.config import ModelConfig, SystemConfig
+from trainer.data.shard_cache import ShardCacheConfig, shard_cache_config
 from trainer.device import choose_device
 from trainer.level import scale_to_rms
 from trainer.models.buffers import buffers_kept
@@ -47,6 +49,15 @@ class Compute:
     device: torch.device
     world: World
     system: SystemConfig
+
+    @functools.cached_property
+    def shard_cache(self) -> ShardCacheConfig | None:
+        """The cache of ``--shard-cache``, one for all that a run reads; None without.
+
+        Raises:
+            UsageError: its folder is a URL, or cannot be made.
+        """
+        return shard_cache_config(self.system.shard_cache, self.system.shard_cache_gb)
 
     def autocast(self, precision: str) -> AbstractContextManager[object]:
         """Return the context in which networks compute in a precision."""

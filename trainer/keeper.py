@@ -263,10 +263,11 @@ class Keeper:
             return
         self._said = True
         logger.warning(
-            "%s: validation takes %.0f %% of the time; ask for fewer --validations or a "
-            "--valid-limit, or give it --workers",
+            "%s: validation takes %.0f %% of the time; ask for fewer %s%s, or give it --workers",
             self.stage,
             100 * share,
+            stage_option(self.stage, "validations"),
+            "" if self.stage in ("encoder", "domain") else " or a --valid-limit",
         )
 
     def _finish(self) -> None:

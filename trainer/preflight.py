@@ -63,13 +63,13 @@ def check_run(
         parts = encoder_parts(roles, config)
         loader = open_loader(parts, config.encoder.batch_size, config, compute)
         loader.check_snr(constant(config.snr)(0))
-        ContrastiveValidation(roles, config)
+        ContrastiveValidation(roles, config, compute)
     if 2 in stages:
         halves = domain_parts(roles, config)
         loaders = open_loaders(halves, config.domain.batch_size, config, compute)
         steps = loaders[SOURCE].steps_per_epoch
         _check_snrs(loaders, easy_to_hard(config.snr, steps, easy="low"), config.domain.epochs)
-        DomainValidation(roles, config)
+        DomainValidation(roles, config, compute)
     if 4 in stages:
         bag_refs(roles, config, compute.world)
     if 3 in stages and config.method == "noisy-student":

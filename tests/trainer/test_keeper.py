@@ -232,6 +232,28 @@ def test_slow_validation_is_warned_of(
     assert "test: validation takes 31 % of the time; ask for fewer --validations" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("stage", "advice"),
+    [
+        ("encoder", "ask for fewer --encoder-validations, or give it --workers"),
+        ("domain", "ask for fewer --classifier-validations, or give it --workers"),
+        ("pooling", "ask for fewer --pooling-validations or a --valid-limit, or give it --workers"),
+        ("dat", "ask for fewer --validations or a --valid-limit, or give it --workers"),
+    ],
+)
+def test_a_stage_with_slow_validation_names_its_own_options(
+    tmp_path: Path, one: Training, monkeypatch: pytest.MonkeyPatch, caplog: Any,
+    stage: str, advice: str,
+) -> None:  # fmt: skip
+    now = [0.0]
+    monkeypatch.setattr(keeper.time, "monotonic", lambda: now[0])
+    kept = keep(tmp_path, one, n_steps=1)
+    kept.stage = stage
+    with kept.open(), kept.validation(1):
+        now[0] += 100.0
+    assert advice in caplog.text
+
+
 def test_validation_that_will_be_slow_is_warned_of_at_once(
     tmp_path: Path, one: Training, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
