@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-from manifests.batches import full_batches, largest_batch, shortest_range
+from manifests.batches import full_batches, largest_batch, most_ranks
 from manifests.rows import SOURCE, TARGET
 from pipeline.planned import Plan
 
@@ -71,7 +71,7 @@ def feeds(plan: Plan, topology: Topology, *, pretraining: bool = False) -> Verdi
 def _half(name: str, song_counts: Collection[int], topology: Topology) -> Verdict:
     count, ranks, batch_size = sum(song_counts), topology.ranks, topology.batch_size
     per_rank = count // ranks
-    batches = full_batches(song_counts, per_rank, batch_size)
+    batches = full_batches(song_counts, batch_size, ranks)
     text = (
         f"{name} {per_rank:,} a rank ({batches} batches of {batch_size}, "
         f"{count - ranks * batches * batch_size:,} left over)"
@@ -83,8 +83,8 @@ def _half(name: str, song_counts: Collection[int], topology: Topology) -> Verdic
         f"{ranks * batch_size:,} with no song twice on a rank"
     )
     ways = []
-    if most := count // shortest_range(song_counts, batch_size):
+    if most := most_ranks(song_counts, batch_size):
         ways.append(f"at most {most} ranks of {batch_size}")
-    if (largest := largest_batch(song_counts, per_rank)) >= LEAST_BATCH:
+    if (largest := largest_batch(song_counts, ranks)) >= LEAST_BATCH:
         ways.append(f"batches of at most {largest}")
     return Verdict(False, f"{text}; use {', or '.join(ways)}" if ways else text)

@@ -99,6 +99,7 @@ def encode_bags(refs: Sequence[ExampleRef], tagger: Tagger, compute: Compute) ->
         rank=world.rank,
         world_size=world.size,
         n_workers=compute.system.workers,
+        cache=compute.shard_cache,
         band_hz=tagger.band_hz,
     )
     row = 0

@@ -60,7 +60,9 @@ def readings(config: TrainConfig) -> dict[str, Reading]:
         return {SOURCE: LABELLED_EITHER}
     if config.method in ("consistency", "robust") and config.tagger.hears_pairs:
         pairs = {SOURCE: LABELLED_PAIR}
-        return pairs | {TARGET: UNLABELLED_PAIR} if config.tagger.pairs == "all" else pairs
+        # without the consistency loss nothing is learned from pairs without tags
+        both = config.tagger.pairs == "all" and config.tagger.consistency != "none"
+        return pairs | {TARGET: UNLABELLED_PAIR} if both else pairs
     return {SOURCE: LABELLED_CLEAN}
 
 

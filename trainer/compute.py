@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +18,9 @@ from torch import nn
 from manifests.canonical import hash64
 from manifests.errors import ManifestError
 from trainer.allocator import keep_freed_memory
+from trainer.compiler import finds_c_compiler, named_compiler_failure
 from trainer.config import ModelConfig, SystemConfig
+from trainer.data.shard_cache import ShardCacheConfig, shard_cache_config
 from trainer.device import choose_device
 from trainer.level import scale_to_rms
 from trainer.models.buffers import buffers_kept
@@ -46,6 +49,15 @@ class Compute:
     device: torch.device
     world: World
     system: SystemConfig
+
+    @functools.cached_property
+    def shard_cache(self) -> ShardCacheConfig | None:
+        """The cache of ``--shard-cache``, one for all that a run reads; None without.
+
+        Raises:
+            UsageError: its folder is a URL, or cannot be made.
+        """
+        return shard_cache_config(self.system.shard_cache, self.system.shard_cache_gb)
 
     def autocast(self, precision: str) -> AbstractContextManager[object]:
         """Return the context in which networks compute in a precision."""
@@ -96,12 +108,19 @@ class Compute:
         """Return the module as it is called in training, compiled where that is asked for.
 
         Parameters, buffers and mode stay those of the module itself. ``auto`` leaves a network
-        with SyncBatchNorm alone: torch.compile breaks its graph at every one (pytorch#161302).
+        with SyncBatchNorm alone: torch.compile breaks its graph at every one (pytorch#161302); and
+        all networks where there is no C compiler, which Triton asks for at run time.
         """
         wanted = self.system.compile
         gains = self.device.type == "cuda" and not any(
             isinstance(part, nn.SyncBatchNorm) for part in module.modules()
         )
+        if wanted == "auto" and gains and not finds_c_compiler():
+            logger.warning(
+                "--compile auto: no C compiler found (CC, clang, gcc), so nothing is compiled; "
+                "install gcc for speed, or say --compile off"
+            )
+            gains = False
         if wanted == "on" or (wanted == "auto" and gains):
             logger.info("compiling: the first steps take a minute; --compile off begins at once")
             called: nn.Module = torch.compile(module)  # type: ignore[assignment]
@@ -115,7 +134,8 @@ def open_compute(system: SystemConfig) -> Iterator[Compute]:
 
     Raises:
         UsageError: no such device, or an incomplete environment of torchrun.
-        ManifestError: another process of the run ended before its work was done.
+        ManifestError: another process of the run ended before its work was done; or torch.compile
+            failed.
     """
     _, size, local_rank = environment()
     device = choose_device(system.device, local_rank=local_rank)
@@ -125,6 +145,7 @@ def open_compute(system: SystemConfig) -> Iterator[Compute]:
     with (
         _named_loss(size, system.rank_timeout_s),
         joined_world(device, timeout_s=system.rank_timeout_s) as world,
+        named_compiler_failure(),
     ):
         yield Compute(device, world, system)
 

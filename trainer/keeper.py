@@ -26,6 +26,7 @@ from trainer.runs.lock import locked
 from trainer.runs.metrics_log import MetricsLog
 from trainer.runs.progress import Advance, show_progress
 from trainer.runs.restore import restore
+from trainer.runs.stage_options import stage_option
 from trainer.runs.tally import Tally
 from trainer.weights import has_checkpoint
 
@@ -217,11 +218,20 @@ class Keeper:
         """Note a validation; a score above the best so far makes the best checkpoint.
 
         The best checkpoint is there to be used, not to be resumed: it holds no optimizer.
+
+        Raises:
+            ManifestError: the score is not finite, as of a stage that diverged; nothing is saved.
         """
         if self._log is not None:
             named = {f"valid/{name}": value for name, value in figures.items()}
             self._log.write(step, {**named, "valid/score": score})
-        if math.isfinite(score) and (self.best is None or score > self.best):
+        if not math.isfinite(score):
+            raise ManifestError(
+                f"{self.run.path}: {self.stage} diverged at step {step}: expected a finite "
+                f"validation score, got {score}; lower {stage_option(self.stage, 'lr')}, and train "
+                "anew with --overwrite or into another --out"
+            )
+        if self.best is None or score > self.best:
             self.best = score
             if self.world.is_main:
                 networks = replace(self.state, optimizers={})
@@ -262,10 +272,11 @@ class Keeper:
             return
         self._said = True
         logger.warning(
-            "%s: validation takes %.0f %% of the time; ask for fewer --validations or a "
-            "--valid-limit, or give it --workers",
+            "%s: validation takes %.0f %% of the time; ask for fewer %s%s, or give it --workers",
             self.stage,
             100 * share,
+            stage_option(self.stage, "validations"),
+            "" if self.stage in ("encoder", "domain") else " or a --valid-limit",
         )
 
     def _finish(self) -> None:

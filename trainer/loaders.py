@@ -9,7 +9,6 @@ from trainer.compute import Compute
 from trainer.config import TrainConfig
 from trainer.data import Loader, LoaderConfig, Part
 from trainer.data.lengths import duration_s
-from trainer.data.shard_cache import shard_cache_config
 from trainer.data.snr import SnrDraw
 from trainer.models.registry import chunk_samples
 
@@ -42,7 +41,7 @@ def open_loader(
             snr_draw=config.snr.draw,
             accumulate=config.step.accumulate,
             n_workers=compute.system.workers,
-            cache=shard_cache_config(compute.system.shard_cache, compute.system.shard_cache_gb),
+            cache=compute.shard_cache,
         ),
         rank=compute.world.rank,
         world_size=compute.world.size,
@@ -57,14 +56,15 @@ def open_loaders(
 
 
 def open_validation_loader(
-    part: Part, batch_size: int, config: TrainConfig, snr_draw: SnrDraw
+    part: Part, batch_size: int, config: TrainConfig, compute: Compute, *, snr_draw: SnrDraw
 ) -> Loader:
     """Return a loader of validation crops, the same on every rank.
 
     Args:
         part: what is read.
         batch_size: examples of a batch.
-        config: seed, and length of a crop.
+        config: seed, length of a crop, and what has the SNR: the clip or the crop.
+        compute: decoding processes and cache.
         snr_draw: ``integer`` draws whole dB, ``stored`` the set's own rungs.
 
     Raises:
@@ -74,7 +74,13 @@ def open_validation_loader(
     n_samples = chunk_samples(config.model)
     check_lengths([part], n_samples)
     options = LoaderConfig(
-        batch_size=batch_size, crop_samples=n_samples, seed=config.seed, snr_draw=snr_draw
+        batch_size=batch_size,
+        crop_samples=n_samples,
+        seed=config.seed,
+        snr_over=config.snr.over,
+        snr_draw=snr_draw,
+        n_workers=compute.system.workers,
+        cache=compute.shard_cache,
     )
     return Loader([part], options)
 

@@ -63,13 +63,13 @@ def check_run(
         parts = encoder_parts(roles, config)
         loader = open_loader(parts, config.encoder.batch_size, config, compute)
         loader.check_snr(constant(config.snr)(0))
-        ContrastiveValidation(roles, config)
+        ContrastiveValidation(roles, config, compute)
     if 2 in stages:
         halves = domain_parts(roles, config)
         loaders = open_loaders(halves, config.domain.batch_size, config, compute)
         steps = loaders[SOURCE].steps_per_epoch
         _check_snrs(loaders, easy_to_hard(config.snr, steps, easy="low"), config.domain.epochs)
-        DomainValidation(roles, config)
+        DomainValidation(roles, config, compute)
     if 4 in stages:
         bag_refs(roles, config, compute.world)
     if 3 in stages and config.method == "noisy-student":
@@ -117,10 +117,14 @@ def _check_student(config: TrainConfig, roles: Roles, compute: Compute) -> None:
 
 
 def _check_snrs(loaders: Mapping[str, Loader], snr: SnrAt, epochs: int) -> None:
-    """Check the first and the last step: ranges only widen or slide from one to the other."""
-    for loader in loaders.values():
-        for step in (0, epochs * loader.steps_per_epoch - 1):
-            loader.check_snr(snr(step))
+    """Check the range of every epoch: one that slides may pass between two stored SNRs.
+
+    Epochs are those of the source half, for the target half too, as in the schedule.
+    """
+    steps = loaders[SOURCE].steps_per_epoch
+    for heard in dict.fromkeys(snr(epoch * steps) for epoch in range(epochs)):
+        for loader in loaders.values():
+            loader.check_snr(heard)
 
 
 def _check_tags(config: TrainConfig, roles: Roles) -> None:

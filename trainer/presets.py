@@ -1,6 +1,7 @@
 """Presets: values laid over the defaults, and the recipe of ``train robust``.
 
-``thesis`` is the thesis' own, ``demo`` trains in a few minutes on two cores.
+``default`` lays nothing over: the thesis' hyper-parameters, with every input at one level.
+``thesis`` hears inputs as they are, ``demo`` trains in a few minutes on two cores.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from typing import Any, Final, TypeVar
 from manifests.errors import UsageError
 from trainer.config import Method, TrainConfig
 
+DEFAULT: Final = "default"
 PRESETS: Final[dict[str, dict[str, dict[str, Any]]]] = {
+    DEFAULT: {},
     "thesis": {"model": {"input_level": "asis"}},
     "demo": {
         "model": {"width": 0.25},

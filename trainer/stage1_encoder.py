@@ -90,7 +90,7 @@ def train_encoder(config: TrainConfig, roles: Roles, run: RunFolder, compute: Co
     # ---- data ------------------------------------------------------------------
     loader = open_loader(encoder_parts(roles, config), stage.batch_size, config, compute)
     n_steps = stage.epochs * loader.steps_per_epoch
-    validation = ContrastiveValidation(roles, config)
+    validation = ContrastiveValidation(roles, config, compute)
     # ---- networks --------------------------------------------------------------
     torch.manual_seed(config.seed)
     encoder = with_batchnorm(new_encoder(config.model).to(device), config.step, world)
@@ -186,19 +186,19 @@ class ContrastiveViews:
 class ContrastiveValidation:
     """NT-Xent of the validation excerpts, clean and noisy apart; the same views every time."""
 
-    def __init__(self, roles: Roles, config: TrainConfig) -> None:
+    def __init__(self, roles: Roles, config: TrainConfig, compute: Compute) -> None:
         shard_set = roles.open(roles.pretrain("valid"))
         self._snr = whole_range(config.snr)
         noisy = heard_as(CONTRASTIVE_NOISY, config.snr, shard_set.index.snrs_db)
         readings = {"clean": CONTRASTIVE_CLEAN, "noisy": noisy}
         self._loaders = {
-            name: self._loader(make_part(shard_set, reading), config)
+            name: self._loader(make_part(shard_set, reading), config, compute)
             for name, reading in readings.items()
         }
         self._temperature = config.encoder.temperature
 
     @staticmethod
-    def _loader(part: Part, config: TrainConfig) -> Loader:
+    def _loader(part: Part, config: TrainConfig, compute: Compute) -> Loader:
         n_songs = len({ref.song for ref in part.refs})
         size = min(config.encoder.batch_size, n_songs)
         if size < 2:
@@ -206,7 +206,7 @@ class ContrastiveValidation:
                 f"{part.name}: expected at least two songs to tell apart, got {n_songs}; use a "
                 "larger validation set"
             )
-        loader = open_validation_loader(part, size, config, config.snr.draw)
+        loader = open_validation_loader(part, size, config, compute, snr_draw=config.snr.draw)
         loader.check_snr(whole_range(config.snr))
         return loader
 

@@ -61,7 +61,7 @@ def train_domain(
     steps_per_epoch = loaders[SOURCE].steps_per_epoch
     n_steps = stage.epochs * steps_per_epoch
     snr = easy_to_hard(config.snr, steps_per_epoch, easy="low")
-    validation = DomainValidation(roles, config)
+    validation = DomainValidation(roles, config, compute)
     # ---- networks --------------------------------------------------------------
     torch.manual_seed(config.seed)
     encoder = new_encoder(config.model).to(device)
@@ -140,18 +140,19 @@ def domain_accuracy(logits: torch.Tensor, n_source: int) -> torch.Tensor:
 class DomainValidation:
     """Balanced accuracy on validation clips, clean against each of a few SNRs."""
 
-    def __init__(self, roles: Roles, config: TrainConfig) -> None:
+    def __init__(self, roles: Roles, config: TrainConfig, compute: Compute) -> None:
         shard_set = roles.open("valid")
         rungs = shard_set.index.snrs_db
         self._snrs = [SnrRange(s, s) for s in rungs]
-        self._clean = self._loader(make_part(shard_set, UNLABELLED_CLEAN), config)
-        self._noisy = self._loader(make_part(shard_set, UNLABELLED_NOISY), config)
+        noisy = heard_as(UNLABELLED_NOISY, config.snr, rungs)
+        self._clean = self._loader(make_part(shard_set, UNLABELLED_CLEAN), config, compute)
+        self._noisy = self._loader(make_part(shard_set, noisy), config, compute)
 
     @staticmethod
-    def _loader(part: Part, config: TrainConfig) -> Loader:
+    def _loader(part: Part, config: TrainConfig, compute: Compute) -> Loader:
         n_songs = len({ref.song for ref in part.refs})
         size = min(config.domain.batch_size, n_songs)
-        return open_validation_loader(part, size, config, "stored")
+        return open_validation_loader(part, size, config, compute, snr_draw="stored")
 
     @torch.no_grad()
     def __call__(

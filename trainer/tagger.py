@@ -63,6 +63,11 @@ class Tagger:
         return mean_of_chunks if self.pooling is None else AttentionAggregate(self.pooling)
 
     @property
+    def hears_levels(self) -> bool:
+        """Whether a file's level changes what the tagger says of it."""
+        return self.model.input_level == "asis"
+
+    @property
     def prepare(self) -> Callable[[torch.Tensor], torch.Tensor]:
         """What every model input goes through."""
         return prepared(self.model)

@@ -115,6 +115,7 @@ def _predict(
         rank=world.rank,
         world_size=world.size,
         n_workers=compute.system.workers,
+        cache=compute.shard_cache,
         band_hz=band_hz,
     )
     n_clips = len(refs) * (world.rank + 1) // world.size - len(refs) * world.rank // world.size

@@ -18,6 +18,7 @@ from trainer.compute import Compute
 from trainer.config import TrainConfig
 from trainer.data import clip_refs, iter_clips
 from trainer.data.lengths import check_chunks
+from trainer.data.shard_cache import ShardCacheConfig
 from trainer.evaluation.clip_scores import Clip, Floats, score_clips
 from trainer.evaluation.model import TorchPredict
 from trainer.evaluation.set_clips import members_snr_db
@@ -37,6 +38,7 @@ class TagValidation:
         workers: decoding processes of each rank.
         world: the processes that train together; each scores its share of the clips.
         band_hz: upper edge of the band of the training set, Hz: a wider set is limited to it.
+        cache: local folder for shards of object stores; None reads byte ranges alone.
 
     Attributes:
         tags: the model's vocabulary.
@@ -58,6 +60,7 @@ class TagValidation:
         workers: int = 0,
         world: World | None = None,
         band_hz: float | None = None,
+        cache: ShardCacheConfig | None = None,
     ) -> None:
         name, found = shard_set.index.name, shard_set.index.tags
         if set(found) != set(tags):
@@ -72,7 +75,7 @@ class TagValidation:
                 "valid to a set with noise"
             )
         self.tags, self.workers, self.world = tags, workers, world or World()
-        self.band_hz = band_hz
+        self.band_hz, self.cache = band_hz, cache
         self.members = members_snr_db(shard_set.index)
         refs = clip_refs(shard_set, tuple(self.members), chunk_samples=1)
         self.refs = refs[:limit] if limit else refs
@@ -134,6 +137,7 @@ class TagValidation:
                 world_size=size,
                 n_workers=self.workers,
                 band_hz=self.band_hz,
+                cache=self.cache,
             )
         )
         found = score_clips(clips, predict, tags=self.tags, members=tuple(self.members))
@@ -163,4 +167,5 @@ def open_validation(roles: Roles, config: TrainConfig, compute: Compute) -> TagV
         workers=compute.system.workers,
         world=compute.world,
         band_hz=roles.band_hz(),
+        cache=compute.shard_cache,
     )

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from manifests import store
-from manifests.errors import UsageError
+from manifests.errors import ManifestError, UsageError
 from manifests.records import parse_json
 from trainer.config import ModelConfig
 from trainer.runs.checkpoint import STATE, WEIGHTS, Checkpoint, load_checkpoint
 from trainer.runs.folder import CONFIG, differences
 
-_PLACES = ("", "checkpoints/best", "checkpoints/last")
+_LAST: Final = "checkpoints/last"
+_PLACES: Final = ("", "checkpoints/best", _LAST)
 STAGES: Final = {"encoder": "stage 1", "domain": "stage 2"}
 
 
@@ -42,12 +43,20 @@ def find_checkpoint(path: Path, *below: str) -> Checkpoint:
 
     Raises:
         UsageError: there is no checkpoint.
-        ManifestError: it is incomplete or changed.
+        ManifestError: it is incomplete or changed; or it is the last one of a finished stage none
+            of whose validations gave a score, which is not the one to use.
     """
     for folder in (*(path / name for name in below), path):
         for place in _PLACES:
             if has_checkpoint(folder / place):
-                return load_checkpoint(folder / place)
+                checkpoint = load_checkpoint(folder / place)
+                if place == _LAST and checkpoint.progress.get("done"):
+                    raise ManifestError(
+                        f"{folder}: expected the best checkpoint of a finished stage, got none: no "
+                        "validation gave a finite score, so it diverged; train it anew at a lower "
+                        "learning rate (--overwrite or another --out)"
+                    )
+                return checkpoint
     wanted = f" of {' or '.join(below)}" if below else ""
     raise UsageError(f"{path}: expected a run or checkpoint{wanted}, found none")
 

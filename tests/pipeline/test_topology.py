@@ -136,12 +136,12 @@ def test_the_plan_says_what_the_trainer_does(
 
 
 def test_excerpts_of_one_song_do_not_fill_a_batch() -> None:
-    verdict = feeds(set_of(target=[4] * 200), Topology(1, 2, 4, 120))
+    verdict = feeds(set_of(target=[4] * 200), Topology(1, 2, 4, 240))
     assert not verdict.enough
     assert verdict.line == (
-        "does not feed 1 x 2 ranks x 4 workers: target 400 a rank (0 batches of 120, 800 left "
-        "over); too few: 800 examples of 200 songs for a global batch of 240 with no song twice "
-        "on a rank; use at most 1 ranks of 120, or batches of at most 100"
+        "does not feed 1 x 2 ranks x 4 workers: target 400 a rank (0 batches of 240, 800 left "
+        "over); too few: 800 examples of 200 songs for a global batch of 480 with no song twice "
+        "on a rank; use batches of at most 200"
     )
 
 
@@ -175,10 +175,10 @@ def test_what_the_document_says_of_the_pretraining_set() -> None:
     assert len(plan.rows) == 40_980
     assert f"\n  {feeds(plan, Topology(1, 8, 4, 48), pretraining=True).line}\n" in text
     assert f"\n  {feeds(plan, Topology(1, 8, 4, 48)).line}\n" in text
-    for pretraining in (True, False):
-        refused = feeds(plan, Topology(1, 8, 4, 2048), pretraining=pretraining).line
+    for pretraining, batch_size in ((True, 8192), (False, 4096)):
+        refused = feeds(plan, Topology(1, 8, 4, batch_size), pretraining=pretraining).line
         for advice in re.findall("use at most [^;]*", refused):
             assert f"`{advice}`" in text
     for song_counts in halves.values():
-        assert trainer_batches(song_counts, 8, 640) == 4
-        assert trainer_batches(song_counts, 8, 641) == 0
+        assert trainer_batches(song_counts, 8, 2560) == 1
+        assert trainer_batches(song_counts, 8, 2562) == 0

@@ -47,6 +47,13 @@ def test_the_table_of_readings(method: str, suite: Path) -> None:
     assert {ref.domain for half in parts.values() for part in half for ref in part.refs} == {*parts}
 
 
+def test_a_target_half_that_no_loss_uses_is_not_opened() -> None:
+    tagger = replace(PAIRS, consistency="none", labelled_noise=True)
+    for method in ("robust", "consistency"):
+        config = TrainConfig(method=method, tagger=tagger)  # type: ignore[arg-type]
+        assert readings(config).keys() == {"source"}
+
+
 def test_options_of_other_methods_change_no_reading() -> None:
     """A config that says consistency does not turn a baseline into something else."""
     for method in ("baseline", "adabn", "full-clean", "supervised", "labelled-noise"):

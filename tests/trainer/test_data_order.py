@@ -10,34 +10,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_refs import fake_refs
 from tiny_sets import write_set
 
 from manifests.batches import full_batches
 from manifests.errors import UsageError
-from trainer.data.index import ExampleRef, load_refs
+from trainer.data.index import load_refs
 from trainer.data.order import by_shard, epoch_order, rank_orders, rank_ranges, shuffle_in_windows
 from trainer.data.plan import BatchPlan
 from trainer.data.songs import song_batches
-
-
-def fake_refs(song_of: list[int], per_shard: int = 7) -> list[ExampleRef]:
-    return [
-        ExampleRef(
-            set_url="set",
-            shard=f"shard-{number // per_shard:06d}.tar",
-            offset=0,
-            n_bytes=0,
-            key=f"key-{number}",
-            codec="flac",
-            n_samples=1,
-            domain=None,
-            song=f"song-{song}",
-            artist="",
-            tags=(),
-            members=(),
-        )
-        for number, song in enumerate(song_of)
-    ]
 
 
 @given(n_examples=st.integers(0, 5_000), world_size=st.integers(1, 64))
@@ -103,7 +84,7 @@ def test_as_many_batches_of_different_songs_as_can_exist(
 ) -> None:
     songs = [f"s{number}" for number, count in enumerate(counts) for _ in range(count)]
     order = np.random.default_rng(seed).permutation(len(songs)).tolist()
-    n_batches = full_batches(counts, len(songs), batch_size)
+    n_batches = full_batches(counts, batch_size)
     # Independent of the code: Gale-Ryser's condition for k batches of B different songs.
     possible = [
         k for k in range(len(songs) + 1) if sum(min(count, k) for count in counts) >= k * batch_size
@@ -134,6 +115,8 @@ def test_every_rank_has_the_same_number_of_full_batches(
             for rank in range(world_size)
         ]
     except UsageError:
+        held = sum(min(count, world_size) for count in Counter(song_of).values())
+        assert held < world_size * batch_size, "refused only where no batches exist"
         return
     assert len({plan.steps_per_pass for plan in plans}) == 1
     assert plans[0].left_over.by_ranks == len(refs) % world_size
@@ -180,11 +163,11 @@ def test_left_over_is_logged(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_too_few_examples_are_refused_with_numbers_that_work(tmp_path: Path) -> None:
     refs = load_refs(write_set(str(tmp_path)), domain="source")
-    with pytest.raises(UsageError, match=r"expected at least 10 examples .* got 12 examples") as e:
-        BatchPlan("train/source", refs, batch_size=5, seed=0, world_size=2)
-    assert "of 6 songs; a batch size of 2 to 3 on each of 2 processes or " in str(e.value)
-    assert "or batch size 5 in one process would work" in str(e.value)
-    for size, ranks in ((2, 2), (3, 2), (5, 1)):
+    with pytest.raises(UsageError, match=r"expected at least 15 examples .* got 12 examples") as e:
+        BatchPlan("train/source", refs, batch_size=5, seed=0, world_size=3)
+    assert "of 6 songs; a batch size of 2 to 4 on each of 3 processes or " in str(e.value)
+    assert "or batch size 5 on each of 2 processes or fewer would work" in str(e.value)
+    for size, ranks in ((2, 3), (4, 3), (5, 2)):
         plan = BatchPlan("x", refs, batch_size=size, seed=0, world_size=ranks)
         assert plan.steps_per_pass >= 1
 
@@ -193,8 +176,8 @@ def test_a_batch_of_one_is_not_recommended() -> None:
     """Whether a network trains on one is not known here; BatchNorm does not."""
     refs = fake_refs([0, 0, 1, 1, 2, 2])
     assert BatchPlan("x", refs, batch_size=1, seed=0, world_size=3).steps_per_pass == 2
-    with pytest.raises(UsageError, match="of 3 songs; batch size 2 in one process would work"):
-        BatchPlan("x", refs, batch_size=2, seed=0, world_size=3)
+    with pytest.raises(UsageError, match="of 3 songs; batch size 2 on each of 3 processes or few"):
+        BatchPlan("x", refs, batch_size=2, seed=0, world_size=4)
 
 
 def test_too_few_songs_are_refused() -> None:

@@ -109,7 +109,7 @@ def test_validation_is_the_same_every_time_and_leaves_train_mode(roles: Roles) -
     torch.manual_seed(0)
     encoder, projector = new_encoder(config.model), Projector(15)
     views = ContrastiveViews(config.model, config.encoder, 0, compute())
-    validation = ContrastiveValidation(roles, config)
+    validation = ContrastiveValidation(roles, config, compute())
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
     first = validation(encoder, projector, views)
     assert first == validation(encoder, projector, views)

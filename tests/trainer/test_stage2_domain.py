@@ -12,9 +12,13 @@ from sklearn.metrics import balanced_accuracy_score
 from tiny_suite import RUNGS_DB
 from torch import nn
 
-from trainer.config import DomainConfig, TrainConfig
+from trainer.compute import Compute
+from trainer.config import DomainConfig, SystemConfig, TrainConfig
 from trainer.roles import open_roles
+from trainer.runs.distributed import World
 from trainer.stage2_domain import DomainValidation, domain_accuracy, domain_parts, new_classifier
+
+ON_CPU = Compute(torch.device("cpu"), World(), SystemConfig(workers=0))
 
 
 def test_accuracy_is_balanced() -> None:
@@ -69,14 +73,14 @@ def test_validation_measures_each_rung(suite: Path) -> None:
     roles = open_roles(str(suite))
     config = TrainConfig(domain=DomainConfig(batch_size=4))
     encoder, classifier = Roughness(), Threshold()
-    found = DomainValidation(roles, config)(
+    found = DomainValidation(roles, config, ON_CPU)(
         encoder, classifier, lambda audio: audio, torch.device("cpu")  # type: ignore[arg-type]
     )  # fmt: skip
     rungs = [found[f"accuracy_snr_{snr:g}"] for snr in RUNGS_DB]
     assert found["accuracy"] == pytest.approx(np.mean(rungs))
     assert rungs[-1] == 1.0, "at -10 dB noise is easy to notice"
     assert encoder.training and classifier.training
-    swapped = DomainValidation(roles, config)(
+    swapped = DomainValidation(roles, config, ON_CPU)(
         encoder, Swapped(), lambda audio: audio, torch.device("cpu")  # type: ignore[arg-type]
     )  # fmt: skip
     assert swapped["accuracy_snr_-10"] == 0.0
@@ -84,4 +88,4 @@ def test_validation_measures_each_rung(suite: Path) -> None:
 
 def test_a_batch_larger_than_the_set_takes_what_there_is(suite: Path) -> None:
     config = replace(TrainConfig(), domain=DomainConfig(batch_size=500))
-    DomainValidation(open_roles(str(suite)), config)
+    DomainValidation(open_roles(str(suite)), config, ON_CPU)

@@ -79,6 +79,7 @@ def test_a_cpu_is_refused_before_anything_is_trained(suite: Path, tmp_path: Path
 
 def test_auto_does_not_compile_what_breaks_its_graph(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", lambda module: ("compiled", module))
+    monkeypatch.setattr("trainer.compute.finds_c_compiler", lambda: True)
     gpu = Compute(torch.device("cuda"), TWO, SystemConfig())
     net = networks()[0]
     assert gpu.compiled(net) == ("compiled", net)

@@ -54,11 +54,11 @@ def test_help_of_every_command(command: str) -> None:
 
 def test_help_shows_the_defaults_of_the_preset_that_is_used() -> None:
     words = {m: " ".join(run(m, "--help").output.split()) for m in ("dat", "baseline", "robust")}
-    assert "does not (thesis). [default: asis]" in words["dat"]
+    assert "levels of its training shards. [default: rms]" in words["dat"]
     assert "else it learns on. [default: --freeze]" in words["dat"]
     assert "0.5 for confusion and entropy. [default: by the loss' form]" in words["dat"]
     assert "loss, or none. [default: embedding]" in words["robust"]
-    assert "on both, without tags. [default: all]" in words["robust"]
+    assert "the target half is not opened. [default: all]" in words["robust"]
     for option in ("--lambda", "--classifier-epochs", "--consistency", "--stage", "--extra-target"):
         assert option in words["dat"] and option not in words["baseline"], option
 
@@ -91,7 +91,10 @@ def test_every_field_has_help_and_every_range_a_field() -> None:
         (["dat", "--out", "x", "--workers", "-1"], ["-1 is not in the range x>=0"]),
         (["dat", "--out", "x", "--width", "0"], ["0.0 is not in the range 0<x<=16"]),
         (["dat", "--out", "x", "--lambda", "lots"], ["'lots' is not a valid float"]),
-        (["dat", "--out", "x", "--preset", "mine"], ["'mine' is not one of 'thesis', 'demo'"]),
+        (
+            ["dat", "--out", "x", "--preset", "mine"],
+            ["'mine' is not one of 'default', 'thesis', 'demo'"],
+        ),
         (["dat", "--out", "x", "--classifier-hidden", "a"], ["--classifier-hidden", "got 'a'"]),
         (["dat", "--out", "x", "--classifier-hidden", "0"], ["sizes such as 100 or 1024,1024"]),
         (["dat", "--out", "x"], ["--shards: expected the folder of a suite or set, got nothing"]),

@@ -47,7 +47,11 @@ def test_what_came_later_is_in_no_record_while_it_changes_nothing() -> None:
 
 
 def test_inputs_are_levelled_unless_a_preset_says_otherwise() -> None:
-    assert TrainConfig().model.input_level == "rms"
+    """The thesis' values and one level for all inputs are what one gets without --preset."""
+    plain = preset_config("default", "dat")
+    assert plain == TrainConfig() and plain.model.input_level == "rms"
+    thesis = preset_config("thesis", "dat")
+    assert replace(thesis, model=plain.model) == plain
     assert preset_config("demo", "dat").model.input_level == "rms"
 
 
@@ -88,5 +92,5 @@ def test_the_weight_of_the_domain_loss(options: dict[str, Any], weight: float) -
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(UsageError, match=r"SystemConfig: unknown fields \['cores'\]"):
         lay_over(SystemConfig(), {"cores": 2})
-    with pytest.raises(UsageError, match="--preset mine: expected one of thesis, demo"):
+    with pytest.raises(UsageError, match="--preset mine: expected one of default, thesis, demo"):
         preset_config("mine", "dat")

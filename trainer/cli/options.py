@@ -1,7 +1,7 @@
 """The options of a run: every hyper-parameter of the config dataclasses, with their defaults.
 
-An option that is not given takes the preset's value; the defaults shown are those of ``--preset
-thesis`` for the command's method. A command has the options that its method uses, and no others.
+An option that is not given takes the preset's value; the defaults shown are those without
+``--preset``, for the command's method. A command has the options that its method uses, and no others.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from manifests.errors import UsageError
 from trainer.cli.config_file import load_config_file
 from trainer.cli.option_table import FOLLOWING, RANGES, SECTIONS, option_name, parameter_name, uses
 from trainer.config import Method, ModelConfig, SystemConfig, TrainConfig
-from trainer.presets import PRESETS, lay_over, preset_config
+from trainer.presets import DEFAULT, PRESETS, lay_over, preset_config
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -65,7 +65,7 @@ def _shown(option: str, value: Any) -> str:
 
 
 def _config_options(methods: Collection[Method]) -> Iterator[Callable[[Command], Command]]:
-    shown = preset_config("thesis", next(iter(methods)))
+    shown = preset_config(DEFAULT, next(iter(methods)))
     for section, (config_class, _) in SECTIONS.items():
         helps = attribute_helps(config_class)
         hints = typing.get_type_hints(config_class)
@@ -102,7 +102,7 @@ def run_options(*methods: Method) -> Callable[[Command], Command]:
     """
     options = [
         click.option("--out", required=True, type=click.Path(path_type=Path), metavar="RUN", help="Folder of the run; a run that is there goes on."),
-        click.option("--preset", type=click.Choice(list(PRESETS)), default="thesis", show_default=True, help="Values laid over the defaults."),
+        click.option("--preset", type=click.Choice(list(PRESETS)), default=DEFAULT, show_default=True, help="Values laid over the defaults: thesis hears inputs as they are (--input-level asis), demo trains a small network in minutes."),
         click.option("--overwrite", is_flag=True, help="Remove a run of another configuration."),
         click.option("--config", metavar="FILE", is_eager=True, expose_value=False, callback=_load_config, help="TOML file with option values by the same names; the command line wins."),
     ]

@@ -27,6 +27,10 @@ _CHECKPOINT = click.option(
     metavar="RUN",
     help="Run or checkpoint folder.",
 )
+_HEARS_LEVELS = (
+    "train: {}: note: this tagger hears levels as they are (--input-level asis) and was trained at "
+    "those of its shards, about 11 dB below ordinary files"
+)
 _DECODER = click.option(
     "--decoder",
     type=click.Choice(DECODERS),
@@ -71,6 +75,8 @@ def tag(
     Files that cannot be read are named, the others are tagged; exit status 1 where there was one.
     """
     tagger = load_tagger(checkpoint, aggregate)
+    if tagger.hears_levels:
+        click.echo(_HEARS_LEVELS.format(checkpoint), err=True)
     score = tagger.aggregate
     results = {}
     for url, probabilities, embeddings in _predicted(audio, tagger, decoder, device):

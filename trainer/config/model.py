@@ -20,7 +20,8 @@ class ModelConfig:
         width: factor on the network's channels; 1 is the published size.
         last_kernel: kernel of ``samplecnn``'s last convolution: 3 (CLMR) or 1 (thesis, table 3.1).
         attention_dim: size of ``transformer``'s tokens: 256 (teacher) or 64 (compact student).
-        input_level: ``rms`` scales every input to one level, ``asis`` does not (thesis).
+        input_level: ``rms`` scales every input to one level, ``asis`` does not (thesis): such a
+            tagger expects the levels of its training shards.
         level_dbfs: that level, RMS, dBFS.
     """
 

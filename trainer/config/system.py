@@ -14,7 +14,8 @@ class SystemConfig:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``auto`` times a step of each and takes the faster; ``float32`` or ``bfloat16``.
             A stage that is resumed keeps its own; stage 2 is always float32.
-        compile: ``auto`` compiles the encoder on a GPU, ``on`` everywhere, ``off`` never.
+        compile: ``auto`` compiles the encoder on a GPU where there is a C compiler, ``on``
+            everywhere, ``off`` never.
         workers: decoding processes of a loader; 0 decodes in the training process.
         threads: CPU threads of the model; 0 shares the cores, or ``OMP_NUM_THREADS`` of
             them, among the processes of the machine.

@@ -29,7 +29,8 @@ class TagConfig:
         consistency: form of the clean/noisy consistency loss, or none.
         consistency_weight: its weight.
         labelled_noise: the tag loss is also taken on the noisy version of source examples.
-        pairs: ``source`` takes consistency on the source half, ``all`` on both, without tags.
+        pairs: ``source`` takes consistency on the source half, ``all`` on both, without tags; with
+            no consistency loss the target half is not opened.
         select: ``mean`` picks the best checkpoint by the mean validation AUC over clean and all
             SNRs, ``clean`` by the clean one, which needs no noisy label.
         validations: validations over the stage.

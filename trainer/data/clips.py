@@ -28,6 +28,7 @@ from trainer.data.lengths import check_chunks
 from trainer.data.loader import LoaderConfig, serve
 from trainer.data.members import ShardReader
 from trainer.data.perturbed import perturbed
+from trainer.data.shard_cache import ShardCacheConfig
 from trainer.data.stream import Failure
 from trainer.level import narrower_hz
 from trainer.perturb.perturbation import Perturbation
@@ -98,6 +99,7 @@ def iter_clips(
     n_workers: int = 0,
     perturbations: Sequence[Perturbation] = (),
     band_hz: float | None = None,
+    cache: ShardCacheConfig | None = None,
 ) -> Iterator[EvalClip]:
     """Decode clips in order.
 
@@ -114,13 +116,14 @@ def iter_clips(
             of every reference.
         band_hz: upper edge that clips of a wider band are limited to, Hz: whole, before they are
             cut, as ``train tag`` limits a file. None leaves them as they are.
+        cache: local folder for shards of object stores; None reads byte ranges alone.
 
     Raises:
         ManifestError: a member is missing, does not decode or holds other samples than its
             sidecar says, or cannot be perturbed; the message names shard, example and member.
     """
     start, stop = (len(refs) * number // world_size for number in (rank, rank + 1))
-    stream = ClipStream(refs[start:stop], chunk_samples, perturbations, band_hz)
+    stream = ClipStream(refs[start:stop], chunk_samples, perturbations, band_hz, cache)
     n_clips = 0
     for item in serve(stream, LoaderConfig(n_workers=min(n_workers, stop - start))):
         if isinstance(item, Failure):
@@ -139,6 +142,7 @@ class ClipStream(IterableDataset[Any]):
         chunk_samples: length of a chunk.
         perturbations: what is done to their ``clean`` or ``audio`` members.
         band_hz: upper edge that clips of a wider band are limited to, Hz.
+        cache: local folder for shards of object stores.
     """
 
     def __init__(
@@ -147,16 +151,17 @@ class ClipStream(IterableDataset[Any]):
         chunk_samples: int,
         perturbations: Sequence[Perturbation] = (),
         band_hz: float | None = None,
+        cache: ShardCacheConfig | None = None,
     ) -> None:
         self.refs, self.chunk_samples, self.perturbations = refs, chunk_samples, perturbations
-        self.band_hz = band_hz
+        self.band_hz, self.cache = band_hz, cache
 
     def __iter__(self) -> Iterator[EvalClip | Failure]:
         """Yield clips; in a worker process an error becomes a ``Failure`` and ends the stream."""
         worker = get_worker_info()
         number, n_workers = (worker.id, worker.num_workers) if worker else (0, 1)
         try:
-            with ShardReader() as reader:
+            with ShardReader(self.cache) as reader:
                 for ref in self.refs[number::n_workers]:
                     names = tuple(member.name for member in ref.members)
                     (contents,) = reader.read([(ref, names)])

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from manifests.batches import full_batches
 from manifests.errors import UsageError
 from trainer.data.index import ExampleRef
-from trainer.data.order import by_shard, rank_orders, rank_ranges
-from trainer.data.songs import song_batches
+from trainer.data.order import by_shard, dealt_orders, rank_orders, rank_ranges
+from trainer.data.songs import fills, song_batches
 
 logger = logging.getLogger(__name__)
 
@@ -84,10 +84,10 @@ class BatchPlan:
         self._songs = [ref.song for ref in refs]
         self._shards = by_shard(refs)
         self._pass: tuple[int, list[list[int]]] | None = None
-        ranges, by_ranks = rank_ranges(len(refs), world_size)
+        _, by_ranks = rank_ranges(len(refs), world_size)
         counts = list(Counter(self._songs).values())
         step_size = batch_size * accumulate
-        self.steps_per_pass = full_batches(counts, len(ranges[0]), step_size)
+        self.steps_per_pass = full_batches(counts, step_size, world_size)
         if not self.steps_per_pass:
             raise UsageError(_too_few(name, counts, batch_size, accumulate, world_size))
         used = self.steps_per_pass * step_size * world_size
@@ -109,12 +109,25 @@ class BatchPlan:
         step, part = divmod(number, self.accumulate)
         pass_number, place = divmod(step, self.steps_per_pass)
         if self._pass is None or self._pass[0] != pass_number:
-            orders = rank_orders(self._shards, self.world_size, self.window, self.seed, pass_number)
             size = self.batch_size * self.accumulate
-            steps = song_batches(orders, self._songs, size, self.steps_per_pass)
+            steps = song_batches(
+                self._orders(pass_number, size), self._songs, size, self.steps_per_pass
+            )
             self._pass = pass_number, steps[self.rank]
         first = part * self.batch_size
         return pass_number, self._pass[1][place][first : first + self.batch_size]
+
+    def _orders(self, pass_number: int, size: int) -> list[list[int]]:
+        """Return the order of every rank in a pass: its range, or dealt where ranges fall short.
+
+        A range may happen to hold too many excerpts of one song for its batches. All ranks see
+        that alike, for each knows the ranges of all.
+        """
+        shape = (self._shards, self.world_size, self.window, self.seed, pass_number)
+        orders = rank_orders(*shape)
+        if all(fills(order, self._songs, size, self.steps_per_pass) for order in orders):
+            return orders
+        return dealt_orders(*shape, songs=self._songs, n_batches=self.steps_per_pass)
 
 
 def _too_few(
@@ -123,7 +136,7 @@ def _too_few(
     n_examples, n_songs = sum(counts), len(counts)
 
     def serves(batch: int, parts: int, ranks: int) -> bool:
-        return full_batches(counts, n_examples // ranks, batch * parts) > 0
+        return full_batches(counts, batch * parts, ranks) > 0
 
     # one example may be refused elsewhere: BatchNorm has nothing to normalise it by
     batches = [b for b in range(2, batch_size) if serves(b, accumulate, world_size)]
