@@ -161,7 +161,7 @@ def test_the_command_knows_the_pretraining_set_by_its_role(
     plan = set_of(source=[1] * 7, target=[1] * 6)
     plans = {(1, "pretrain-train"): plan, (1, "train"): plan}
     monkeypatch.setattr("pipeline.cli.plan.make_plans", lambda *_: (plans, []))
-    sources = ("--music", f"folder={tmp_path}", "--noise", f"folder={tmp_path}")
+    sources = ("--music", f"mtat={tmp_path}", "--noise", f"audioset={tmp_path}")
     ran = run_prep("plan", "--suite", "demo", *sources, "--batch-size", 10, "--json")
     lines = [found["feeds"] for found in ran.record["sets"]]
     assert lines[0].startswith("feeds 1 x 1 ranks x 2 workers: both halves 13 a rank")
