@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -110,6 +110,16 @@ run_options: Sequence[Any] = (
     config_option("--engine", type=click.Choice(ENGINES), help="Where shards are built."),
     config_option("--scheduler", metavar="ADDR", help="Dask scheduler, e.g. tcp://host:8786."),
 )
+
+
+def not_shared(names: Iterable[str]) -> set[str]:
+    """Return those of some options that do not come from ``--config``.
+
+    One file may serve several commands and corpora, so what it says beyond them is passed over.
+    """
+    ctx = click.get_current_context(silent=True)
+    shared = click.core.ParameterSource.DEFAULT_MAP
+    return {n for n in names if ctx is None or ctx.get_parameter_source(n) is not shared}
 
 
 def parse_snrs(values: Sequence[str]) -> tuple[float, ...]:

@@ -11,6 +11,7 @@ from pipeline.cli.options import (
     check_scheduler,
     cores,
     expanded,
+    not_shared,
     parse_noise_counts,
     parse_snrs,
 )
@@ -56,9 +57,9 @@ def make_request(values: Mapping[str, Any], explicit: set[str]) -> Request:
     given |= {n: expanded(path) for n, path in given.items() if n.endswith(("_file", "_csv"))}
     check_scheduler(values["engine"], values["scheduler"])
     sources = make_sources(values["music"], values["noise"], values["metadata"], given)
-    check_options_serve(given, tuple(dict.fromkeys((*sources.music, *sources.noise))))
+    check_options_serve(not_shared(given), tuple(dict.fromkeys((*sources.music, *sources.noise))))
     if not sources.noise:
-        _check_recordings_options(explicit)
+        _check_recordings_options(not_shared(explicit))
     counts = parse_noise_counts(values["noises"])
     suite = values.get("suite")
     if suite:

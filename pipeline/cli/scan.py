@@ -20,6 +20,7 @@ from pipeline.cli.options import (
     cores,
     decoder,
     metadata,
+    not_shared,
     run_options,
 )
 from pipeline.cli.set_options import corpus_options
@@ -67,9 +68,10 @@ def scan_command(
         scheduler=values.pop("scheduler"),
     )
     given = given_corpus_options(values)
-    check_options_serve(given, (corpus,))
+    check_options_serve(not_shared(given), (corpus,))
     folders = parse_named(metadata, "--metadata")
-    if others := [name for name in folders if name != corpus]:
+    others = [name for name in folders if name != corpus]
+    if others and not_shared(["metadata"]):
         raise UsageError(f"--metadata {others[0]}: expected {corpus}, the corpus that is scanned")
     found = scan(
         corpus,

@@ -94,6 +94,17 @@ def test_scan_refuses_options_of_other_corpora(
     assert ran.status == 2 and ran.error.startswith(f"prep: {message}")
 
 
+def test_a_config_file_may_serve_other_corpora_too(corpora: Corpora, tmp_path: Path) -> None:
+    shared = tmp_path / "shared.toml"
+    shared.write_text('mtat-untagged = "drop"\nmetadata = ["mtat=/x"]\n')
+    ran = run_prep("scan", "--corpus", "folder", "--root", corpora.music, "--config", shared)
+    assert ran.status == 0, ran.err
+    shared.write_text('mtat-untagged = "drop"\nsnr = ["5"]\n')
+    music = f"folder={corpora.music}"
+    ran = run_prep("plan", "--music", music, "--noise", "none", "--config", shared)
+    assert ran.status == 0, ran.err
+
+
 def test_scan_of_a_scheduler_without_dask(corpora: Corpora) -> None:
     ran = run_prep(
         "scan", "--corpus", "folder", "--root", corpora.music, "--scheduler", "tcp://x:1"
