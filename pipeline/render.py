@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -133,15 +134,34 @@ def _sha256(url: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+@contextlib.contextmanager
+def _decoded_when_scanned(url: str) -> Iterator[None]:
+    """Say of a file that no longer decodes what to do; its bytes are those that were scanned."""
+    try:
+        yield
+    except SourceChangedError:
+        raise
+    except AudioError as error:
+        raise SourceChangedError(
+            url,
+            f"{error}; it decoded when it was scanned: run the command again with --overwrite to "
+            "scan it again",
+        ) from error
+
+
 def render(row: PlanRow, roots: Roots, options: RenderOptions) -> Rendered:
     """Render one example.
 
     Raises:
-        AudioError: a source changed since the scan.
+        SourceChangedError: a source changed since the scan, or does not decode as it did then.
         ManifestError: a noise is silent over its span.
     """
-    music = read_music(row.music, roots, options.read)
-    noises = [read_noise(noise, music.size, roots, options.read) for noise in row.noises]
+    with _decoded_when_scanned(store.join(roots["music"][row.music.corpus], row.music.path)):
+        music = read_music(row.music, roots, options.read)
+    noises = []
+    for noise in row.noises:
+        with _decoded_when_scanned(store.join(roots["noise"][noise.corpus], noise.path)):
+            noises.append(read_noise(noise, music.size, roots, options.read))
     if noises:
         return _render_mix(row, music, noises, options)
     gain_db = signal.common_gain_db(signal.peak(music))
