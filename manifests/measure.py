@@ -59,6 +59,7 @@ class Measurement:
     mean: float
     bandwidth_hz: float
     rms_db: bytes
+    band_db: bytes = b""
 
 
 def measure(
@@ -111,6 +112,7 @@ def measure(
         mean=round(sums.total / sums.n_samples, 6) + 0.0,
         bandwidth_hz=sums.bandwidth_hz(),
         rms_db=rms_db,
+        band_db=sums.band_db(),
     )
 
 
