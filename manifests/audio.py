@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from manifests.decoder_messages import decoder_messages
 from manifests.decoding import BLOCK_FRAMES, AudioError, AudioHeader, Block
 from manifests.errors import UsageError
 from manifests.ffmpeg import open_ffmpeg
+from manifests.mp3 import MP3_SUFFIXES, first_frame
 from manifests.signal import Pcm, Signal
 
 __all__ = [
@@ -102,7 +102,7 @@ def _open_soundfile(
 ) -> Iterator[tuple[AudioHeader, Iterator[Block]]]:
     said: list[str] = []
     try:
-        with decoder_messages(said), _linear_file(file) as sound:
+        with decoder_messages(said), _linear_file(file, name) as sound:
             header = AudioHeader(
                 format=f"{sound.format}/{sound.subtype}",
                 sample_rate=sound.samplerate,
@@ -124,14 +124,46 @@ def _open_soundfile(
         raise AudioError("undecodable", f"{name}: {_text(error)}{hint}{_spoken(said)}") from error
 
 
-def _linear_file(file: IO[bytes] | Path) -> _LinearFile:
-    opened: IO[bytes] | Path | bytes = file
-    if isinstance(file, Path) and not str(file).isascii():
-        opened = os.fsencode(file)  # soundfile itself encodes names of UTF-8 only
+@contextlib.contextmanager
+def _linear_file(file: IO[bytes] | Path, name: str) -> Iterator[_LinearFile]:
+    """Open a file for libsndfile, which is never told its path.
+
+    By a path it goes by the name where the content tells it nothing: a web page called ``x.au``
+    becomes noise, and what decodes from a disk does not from memory or an object store.
+    """
+    with contextlib.ExitStack() as stack:
+        opened = stack.enter_context(_opened(file, name)) if isinstance(file, Path) else file
+        try:
+            sound = _LinearFile(opened)
+        except TypeError as error:  # a name like x.raw: soundfile wants rate and channels
+            raise soundfile.SoundFileError("headerless samples, no format to go by") from error
+        except soundfile.SoundFileError:
+            trimmed = _without_junk(opened, name)
+            if trimmed is None:
+                raise
+            sound = _LinearFile(trimmed)
+        yield stack.enter_context(sound)
+
+
+def _opened(path: Path, name: str) -> IO[bytes]:
     try:
-        return _LinearFile(opened)
-    except TypeError as error:  # a name like x.raw: soundfile wants to be told rate and channels
-        raise soundfile.SoundFileError("headerless samples, no format to go by") from error
+        return path.open("rb")
+    except OSError as error:
+        raise AudioError("undecodable", f"{name}: cannot be read: {error.strerror}") from error
+
+
+def _without_junk(file: IO[bytes], name: str) -> IO[bytes] | None:
+    """Return an MP3 from its first frame on: libsndfile knows it by its first bytes alone.
+
+    Padding, an APEv2 tag or the answer of a radio server may stand before. None where there is no
+    frame, or nothing before it.
+    """
+    if not name.lower().endswith(MP3_SUFFIXES):
+        return None
+    file.seek(0)
+    data = file.read()
+    at = first_frame(data)
+    return io.BytesIO(data[at:]) if at else None
 
 
 def _announced(sound: _LinearFile) -> int | None:

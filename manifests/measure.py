@@ -18,7 +18,7 @@ import numpy as np
 from manifests import store
 from manifests.audio import AudioError, AudioHeader, Block, open_audio, to_mono
 from manifests.errors import ManifestError
-from manifests.mp3 import count_frames
+from manifests.mp3 import MP3_SUFFIXES, count_frames
 from manifests.running_sums import RunningSums
 from manifests.signal import peak
 
@@ -34,7 +34,7 @@ SUFFIXES: Final = {
     "RF64": (".wav", ".rf64", ".w64"),
     "FLAC": (".flac",),
     "OGG": (".ogg", ".oga", ".opus"),
-    "MP3": (".mp3", ".mp2", ".mpga"),
+    "MP3": MP3_SUFFIXES,
     "AIFF": (".aif", ".aiff", ".aifc"),
 }
 """How the names of a container end."""
@@ -59,6 +59,7 @@ class Measurement:
     mean: float
     bandwidth_hz: float
     rms_db: bytes
+    band_db: bytes = b""
 
 
 def measure(
@@ -111,6 +112,7 @@ def measure(
         mean=round(sums.total / sums.n_samples, 6) + 0.0,
         bandwidth_hz=sums.bandwidth_hz(),
         rms_db=rms_db,
+        band_db=sums.band_db(),
     )
 
 

@@ -18,6 +18,12 @@ _RATES: Final = {
     2: (22_050, 24_000, 16_000),
     0: (11_025, 12_000, 8_000),
 }
+MP3_SUFFIXES: Final = (".mp3", ".mp2", ".mpga")
+"""How the names of MP3s end."""
+MAX_JUNK_BYTES: Final = 1 << 20
+"""How far behind the ID3v2 tags a first frame is looked for."""
+_CHAIN: Final = 4
+"""Like frames in a row that make a beginning; a sync pattern in junk has no such row behind it."""
 _SYNC: Final = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb]")
 """Eleven ones, a version in use, layer III, with or without checksum."""
 
@@ -92,6 +98,26 @@ def _announced(data: bytes, at: int, header: _Header) -> tuple[bool, int | None]
     if data[at + 36 : at + 40] == b"VBRI":
         return True, int.from_bytes(data[at + 50 : at + 54], "big")
     return False, None
+
+
+def first_frame(data: bytes) -> int | None:
+    """Return where the first layer III frame stands that three like it follow; None without one."""
+    begin = _skip_id3v2(data, 0)
+    for sync in _SYNC.finditer(data, begin, begin + MAX_JUNK_BYTES):
+        if _begins_chain(data, sync.start()):
+            return sync.start()
+    return None
+
+
+def _begins_chain(data: bytes, at: int) -> bool:
+    kinds = set()
+    for _ in range(_CHAIN):
+        header = _header(data, at)
+        if header is None:
+            return False
+        kinds.add((header.version, header.sample_rate))
+        at += header.n_bytes
+    return len(kinds) == 1
 
 
 def count_frames(data: bytes) -> Mp3Frames | None:

@@ -18,6 +18,9 @@ CHUNK_SAMPLES: Final = 59_049
 FRAME_S: Final = 0.1
 """Grid of the level curve of a clip and of every span that is drawn, seconds."""
 
+BAND_STEP_HZ: Final = 250
+"""Grid of the levels by band of a clip, Hz."""
+
 SPLITS: Final = ("train", "valid", "test")
 ANY_SPLIT: Final = "any"
 """The split of a clip that may serve every split (MUSAN has none of its own)."""
@@ -55,6 +58,8 @@ class Clip:
         bandwidth_hz: upper edge of the occupied band (see ``manifests.measure``), Hz.
         rms_db: RMS of each 0.1 s of the mono average, the mean of each 0.1 s removed, dBFS, an
             int8 each (-128 = silence).
+        band_db: level of what lies below 250 Hz, 500 Hz … 11,000 Hz, against the whole, dB, an
+            int8 each; empty where it was not measured.
     """
 
     corpus: str
@@ -76,6 +81,7 @@ class Clip:
     mean: float = 0.0
     bandwidth_hz: float = 0.0
     rms_db: bytes = b""
+    band_db: bytes = b""
 
     @property
     def duration_s(self) -> float:

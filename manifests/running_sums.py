@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from manifests.rows import BAND_STEP_HZ, SAMPLE_RATE
 from manifests.signal import Signal
 
 FFT_SAMPLES: Final = 4096
@@ -78,6 +79,17 @@ class RunningSums:
         with np.errstate(divide="ignore"):
             level: Signal = 10.0 * np.log10(np.maximum(energies / n - (totals / n) ** 2, 0.0))
         return np.clip(np.rint(level), SILENCE_DB, 127).astype(np.int8).tobytes()
+
+    def band_db(self) -> bytes:
+        """Return the level of what lies below 250 Hz, 500 Hz … 11,000 Hz against all, dB, int8."""
+        total = float(np.sum(self.spectrum))
+        edges = np.arange(1, SAMPLE_RATE // 2 // BAND_STEP_HZ + 1) * BAND_STEP_HZ
+        bins = np.ceil(edges * FFT_SAMPLES / self.sample_rate).astype(np.intp)
+        below = np.concatenate([[0.0], np.cumsum(self.spectrum)])
+        below = below[np.minimum(bins, self.spectrum.size)]
+        with np.errstate(divide="ignore"):
+            level: Signal = 10.0 * np.log10(below / total if total > 0.0 else np.ones(edges.size))
+        return np.clip(np.rint(level), SILENCE_DB, 0).astype(np.int8).tobytes()
 
     def bandwidth_hz(self) -> float:
         """Return the upper edge of the occupied band, Hz; 0 where nothing varies."""

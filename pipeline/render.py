@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,7 @@ from manifests.keys import AUDIO, CLEAN, SIDECAR, noisy_name
 from manifests.reading import IN_MEMORY_BYTES, ReadOptions, read_span, resampled_length
 from manifests.rows import CHUNK_SAMPLES, SAMPLE_RATE, MusicSpan, NoiseSpan, PlanRow
 from manifests.signal import Pcm, Signal
+from pipeline.audible import expect_members, expect_noise_left, expect_sounds
 
 Roots = Mapping[str, Mapping[str, str]]
 """Corpus roots by role (``music``, ``noise``) and corpus name."""
@@ -133,15 +135,34 @@ def _sha256(url: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+@contextlib.contextmanager
+def _decoded_when_scanned(url: str) -> Iterator[None]:
+    """Say of a file that no longer decodes what to do; its bytes are those that were scanned."""
+    try:
+        yield
+    except SourceChangedError:
+        raise
+    except AudioError as error:
+        raise SourceChangedError(
+            url,
+            f"{error}; it decoded when it was scanned: run the command again with --overwrite to "
+            "scan it again",
+        ) from error
+
+
 def render(row: PlanRow, roots: Roots, options: RenderOptions) -> Rendered:
     """Render one example.
 
     Raises:
-        AudioError: a source changed since the scan.
-        ManifestError: a noise is silent over its span.
+        SourceChangedError: a source changed since the scan, or does not decode as it did then.
+        ManifestError: music or noise cannot be heard over its span, or noises cancel out.
     """
-    music = read_music(row.music, roots, options.read)
-    noises = [read_noise(noise, music.size, roots, options.read) for noise in row.noises]
+    with _decoded_when_scanned(store.join(roots["music"][row.music.corpus], row.music.path)):
+        music = read_music(row.music, roots, options.read)
+    noises = []
+    for noise in row.noises:
+        with _decoded_when_scanned(store.join(roots["noise"][noise.corpus], noise.path)):
+            noises.append(read_noise(noise, music.size, roots, options.read))
     if noises:
         return _render_mix(row, music, noises, options)
     gain_db = signal.common_gain_db(signal.peak(music))
@@ -155,7 +176,9 @@ def render(row: PlanRow, roots: Roots, options: RenderOptions) -> Rendered:
 def _render_mix(
     row: PlanRow, music: Signal, noises: list[Signal], options: RenderOptions
 ) -> Rendered:
+    expect_sounds(row, music, noises, options.read.band_hz)
     noise_sum, noise_levels_db = signal.sum_noises(noises)
+    expect_noise_left(row, noise_sum)
     at_0db = signal.snr_db(music, noise_sum)
     gains_db = {s: signal.round_gain_db(at_0db - s) for s in options.snrs_db}
     mixes = {s: _mix(music, noise_sum, gains_db[s]) for s in options.snrs_db}
@@ -172,7 +195,9 @@ def _render_mix(
         levels_db[name] = _level_db(signal.pcm_power(noisy))
         pcms[name] = noisy.astype(np.int16)
         noisy -= clean
-        achieved_db = signal.power_db(clean_power) - signal.power_db(signal.pcm_power(noisy))
+        noise_power = signal.pcm_power(noisy)
+        expect_members(row, clean_power, noise_power)
+        achieved_db = signal.power_db(clean_power) - signal.power_db(noise_power)
         achieved_db = round(achieved_db, 3) + 0.0
         members[name] = _member(pcms[name], snr_db, gains_db[snr_db], achieved_db)
     noise_sum *= signal.amplitude(signal.round_gain_db(at_0db))

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from manifests.measure import Measurement
 
-_VERSION: Final = 2
+_VERSION: Final = 3
 WRITE_EVERY_S: Final = 1.0
 """A scan that is killed loses this much; 125,000 files come in 15,000 tasks."""
 _PLAIN: Final = "base64,"
@@ -134,7 +134,8 @@ def forget(url: str) -> None:
 def _encode(result: Result) -> dict[str, Any]:
     record = asdict(result)
     if isinstance(result, Measurement):
-        record["rms_db"] = _PLAIN + base64.b64encode(result.rms_db).decode()
+        for curve in ("rms_db", "band_db"):
+            record[curve] = _PLAIN + base64.b64encode(record[curve]).decode()
     return record
 
 
@@ -144,7 +145,8 @@ def _decode(text: str) -> Result | None:
         record = json.loads(text)
         if "reason" in record:
             return Failure(**record)
-        return Measurement(**{**record, "rms_db": _curve(record["rms_db"])})
+        curves = {name: _curve(record[name]) for name in ("rms_db", "band_db")}
+        return Measurement(**{**record, **curves})
     except (ValueError, TypeError, KeyError):
         return None
 

@@ -13,7 +13,7 @@ from typing import Final
 from manifests.errors import ManifestError
 from manifests.rows import Reject
 from pipeline.corpora.files import FileTree, base_name
-from pipeline.corpora.licences import spdx
+from pipeline.corpora.licences import named_in
 from pipeline.corpora.metadata_rows import (
     FETCH_AGAIN,
     BadRowError,
@@ -150,7 +150,7 @@ def _licence_blocks(lines: Iterable[str]) -> dict[str, str]:
         if not line.strip():
             current = ""
         # A title can hold the words of a licence, so only a URL may replace what was found first.
-        licence = spdx(line) if current else ""
+        licence = named_in(line) if current else ""
         if licence and ("creativecommons.org" in line.lower() or current not in licences):
             licences[current] = licence
     return licences

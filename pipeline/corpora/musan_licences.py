@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from pipeline.corpora.licences import spdx
+from pipeline.corpora.licences import named_in
 
 _ID = re.compile(r"^\s*((?:noise|speech|music)-[a-z-]+-\d{4})\s*$")
 _RULE = re.compile(r"^\s*={5,}\s*$")
@@ -72,7 +72,7 @@ def _block_licence(block: list[str]) -> str:
     Titles come before the licence and could hold its words.
     """
     said = [line for line in block if re.search(r"licen[sc]e", line, re.IGNORECASE)]
-    return next((found for line in [*said, *block] if (found := spdx(line))), "")
+    return next((found for line in [*said, *block] if (found := named_in(line))), "")
 
 
 def background_ids(text: str) -> frozenset[str]:

@@ -14,6 +14,7 @@ from pipeline.band import band_limit_hz
 from pipeline.choose import NoisePool
 from pipeline.config import SetConfig
 from pipeline.draft import Draft, candidates, short_noise, too_short
+from pipeline.heard import NOISE_LOSS_DB, as_heard, out_of_band
 from pipeline.planned import Plan
 from pipeline.reject_limit import commonest_reasons, counted_rejects
 from pipeline.stages.scan import Scan
@@ -74,12 +75,15 @@ def plan_sets(
     rejects = [*_split_rejects(music, most.split), *_split_rejects(noise, most.noise_split)]
     here = counted_rejects(rejects)
     elsewhere = [(s.corpus, len(counted_rejects(s.rejects) - here)) for s in every]
-    rejects += [reject for clip in noise_clips if (reject := short_noise(clip, most))]
+    unusable = (short_noise(clip, most) or out_of_band(clip, band_hz) for clip in noise_clips)
+    rejects += [reject for reject in unusable if reject]
     drafts = [Draft(config, [*rejects]) for config in configs]
-    pool = NoisePool(noise_clips, most) if most.noise else None
+    heard = [as_heard(clip, band_hz, NOISE_LOSS_DB) for clip in noise_clips]
+    pool = NoisePool(heard, most) if most.noise else None
     for clip in clips:
-        reject = too_short(clip, most)
-        drawn = [] if reject else list(candidates(clip, most, pool, vocabulary))
+        reject = too_short(clip, most) or out_of_band(clip, band_hz)
+        found = () if reject else candidates(as_heard(clip, band_hz), most, pool, vocabulary)
+        drawn = list(found)
         for draft in drafts:
             draft.add(clip, drawn, reject)
     shared = {

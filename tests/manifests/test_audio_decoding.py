@@ -170,7 +170,9 @@ def test_m4a_gets_the_line_that_converts_it(shared_dir: Path) -> None:
     ("name", "data", "said"),
     [
         ("a.wav", b"just a text file\n" * 20, "Format not recognised"),
-        ("a.mp3", bytes(10_000), "no audio found in it"),
+        ("a.mp3", bytes(10_000), "Format not recognised"),
+        ("a.au", b"<html>404</html>" * 600, "Format not recognised"),
+        ("a.mp3", b"\xff\xfb\x90\x00" * 3, "no audio found in it"),
         ("a.raw", bytes(10_000), "headerless samples, no format to go by"),
         ("a.wav", b"RIFF\xff\xff\xff\xffWAVE", ""),
         ("a.flac", b"fLaC" + bytes(38), ""),

@@ -77,7 +77,7 @@ def scanned(zoo: Path) -> dict[str, tuple[str, str]]:
     ("name", "reason", "words"),
     [
         ("empty.wav", "empty", "empty.wav: expected audio, got 0 bytes"),
-        ("text.mp3", "undecodable", "text.mp3: no audio found in it"),
+        ("text.mp3", "undecodable", "text.mp3: Format not recognised"),
         ("cut.wav", "truncated", "cut.wav: expected 132300 bytes of audio, got "),
         ("cut.flac", "truncated", "cut.flac: expected 66150 samples, the decoder stopped after "),
         ("renamed.mp3", "renamed", "renamed.mp3: expected MP3 audio, got WAV; rename it"),

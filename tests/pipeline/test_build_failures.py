@@ -174,6 +174,27 @@ def test_a_source_that_is_put_back_is_enough(
     assert build_set(plan, str(tmp_path / "set"), own_roots(own)).n_resumed == 2
 
 
+def test_a_source_that_no_longer_decodes_says_what_to_do(
+    own: Corpora, make_plan: MakePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As under another libsndfile; the next run has to measure it again."""
+    plan = make_plan(own.music, own.noise, limit=2, snrs_db=(0.0,))
+    path, forgotten = plan.rows[0].noises[0].path, []
+
+    def fail(*_: object) -> None:
+        raise AudioError("undecodable", f"{path}: Format not recognised")
+
+    monkeypatch.setattr("pipeline.render.read_noise", fail)
+    monkeypatch.setattr("pipeline.stages.build.forget", forgotten.append)
+    with pytest.raises(AudioError) as caught:
+        build_set(plan, str(tmp_path / "set"), own_roots(own))
+    assert str(caught.value) == (
+        f"{path}: Format not recognised; it decoded when it was scanned: run the command again "
+        "with --overwrite to scan it again"
+    )
+    assert forgotten == [str(own.noise / path)]
+
+
 def test_a_source_replaced_by_another_format_is_named(
     own: Corpora, make_plan: MakePlan, tmp_path: Path
 ) -> None:
