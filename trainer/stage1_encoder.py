@@ -43,16 +43,25 @@ VALID_BATCHES = 8
 
 
 def encoder_parts(roles: Roles, config: TrainConfig) -> list[Part]:
-    """Return the source half, heard clean, and the target half, heard noisy."""
+    """Return the source half, heard clean, and the target half, heard noisy.
+
+    Across domains both halves are heard as pairs; of the training set itself, where there is no
+    pretraining set, the source half alone, as its target half must not be heard clean.
+    """
     shard_set = roles.open(roles.pretrain("train"))
     noisy = heard_as(CONTRASTIVE_NOISY, config.snr, shard_set.index.snrs_db)
     readings = (CONTRASTIVE_CLEAN, noisy)
     if config.encoder.cross_domain:
         readings = (UNLABELLED_PAIR, UNLABELLED_PAIR)
-    return [
-        make_part(shard_set, reading, domain=domain)
-        for reading, domain in zip(readings, (SOURCE, TARGET), strict=True)
-    ]
+    halves = dict(zip((SOURCE, TARGET), readings, strict=True))
+    if hears_source_alone(roles, config):
+        del halves[TARGET]
+    return [make_part(shard_set, reading, domain=half) for half, reading in halves.items()]
+
+
+def hears_source_alone(roles: Roles, config: TrainConfig) -> bool:
+    """Tell whether stage 1 leaves the target half closed."""
+    return config.encoder.cross_domain and "pretrain-train" not in roles
 
 
 def projections(
