@@ -181,7 +181,7 @@ def train_comparison(
             losses_of = partial(comparison_losses, forward, predictor, audio, labels, stage)
             if not keeper.precision:
                 keeper.precision = compute.precision_of(
-                    partial(total, losses_of), [encoder, predictor]
+                    partial(total, losses_of), [encoder, predictor], run.path
                 )
             with compute.autocast(keeper.precision):
                 losses = losses_of()

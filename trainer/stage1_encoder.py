@@ -138,7 +138,7 @@ def train_encoder(config: TrainConfig, roles: Roles, run: RunFolder, compute: Co
             if not keeper.precision:
                 project = partial(projections, forward, projector, parts[0][1])
                 keeper.precision = compute.precision_of(
-                    partial(alone, project, loss_of), [encoder, projector]
+                    partial(alone, project, loss_of), [encoder, projector], run.path
                 )
             optimizer.zero_grad(set_to_none=True)
             loss = backward_in_parts(parts, embed, loss_of, [encoder, projector])

@@ -222,6 +222,7 @@ def train_dat(
                 keeper.precision = compute.precision_of(
                     partial(total, partial(losses_of, classifier_learns=False)),
                     list(modules.values()),
+                    run.path,
                 )
             with compute.autocast(keeper.precision):
                 losses = losses_of(classifier_learns=learns)
