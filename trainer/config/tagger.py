@@ -19,7 +19,7 @@ class TagConfig:
         lr: Adam's learning rate.
         encoder_lr_scale: factor on the encoder's learning rate. 0 keeps its weights; the statistics
             of BatchNorm still become those of what it hears.
-        lambda_dom: weight of the domain loss on the encoder; None is 0.05 for ``reversed``, 0.5
+        lambda_dom: weight of the domain loss on the encoder; without it 0.05 for ``reversed``, 0.5
             for ``confusion`` and ``entropy``.
         alpha: ``dann`` ramps the weight from 0 to 1 over the run, ``constant`` does not.
         gamma: steepness of that ramp.
