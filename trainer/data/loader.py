@@ -138,6 +138,11 @@ class Loader:
         return self._plan.steps_per_pass
 
     @property
+    def step_size(self) -> int:
+        """Examples of one step over all ranks."""
+        return self.config.batch_size * self.config.accumulate * self._plan.world_size
+
+    @property
     def left_over(self) -> LeftOver:
         """Examples that a pass does not use."""
         return self._plan.left_over
