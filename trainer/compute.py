@@ -157,6 +157,8 @@ def open_compute(system: SystemConfig) -> Iterator[Compute]:
     """
     _, size, local_rank = environment()
     device = choose_device(system.device, local_rank=local_rank)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # memory is asked for of the current one
     if device.type == "cpu":
         keep_freed_memory()
         torch.set_num_threads(system.threads or shared_cores(size))

@@ -146,7 +146,7 @@ def train_encoder(config: TrainConfig, roles: Roles, run: RunFolder, compute: Co
             optimizer.step()
             # ---- log, validate, save ------------------------------------------
             step = batches[0].step + 1
-            keeper.heard({"loss": loss}, sum(map(len, batches)))
+            keeper.heard({"loss": loss}, sum(batch.n_crops for batch in batches))
             keeper.stepped(step, {"lr": stage.lr, **bounds_db(snr)})
             if keeper.validates(step):
                 with keeper.validation(step):

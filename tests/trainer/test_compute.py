@@ -67,6 +67,17 @@ def test_threads_are_set(monkeypatch: pytest.MonkeyPatch) -> None:
         assert torch.get_num_threads() == 2 and found.world == World()
 
 
+def test_the_device_that_is_asked_for_is_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the memory of --device cuda:1 is looked for on the first GPU."""
+    current = list[torch.device]()
+    second = torch.device("cuda", 1)
+    monkeypatch.setattr(compute, "choose_device", lambda name, **_: second)
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
+    with open_compute(SystemConfig(device="cuda:1")) as found:
+        assert found.device == second
+    assert current == [second]
+
+
 @pytest.mark.parametrize(
     ("text", "ours"),
     [
