@@ -25,7 +25,7 @@ from torch.optim import Adam
 from manifests.rows import SOURCE, TARGET
 from trainer.compute import Compute, prepared
 from trainer.config import TagConfig, TrainConfig
-from trainer.data import Batch, Part, Reading, make_part
+from trainer.data import Part, Reading, make_part
 from trainer.data.reading import (
     LABELLED_CLEAN,
     LABELLED_EITHER,
@@ -181,12 +181,12 @@ def train_comparison(
             losses_of = partial(comparison_losses, forward, predictor, audio, labels, stage)
             if not keeper.precision:
                 keeper.precision = compute.precision_of(
-                    partial(total, losses_of), [encoder, predictor]
+                    partial(total, losses_of), [encoder, predictor], run.path
                 )
             with compute.autocast(keeper.precision):
                 losses = losses_of()
             (losses["loss"] / config.step.accumulate).backward()  # type: ignore[no-untyped-call]
-            keeper.heard(losses, n_heard(both))
+            keeper.heard(losses, sum(half.n_crops for half in both))
             if not both[0].ends_step:
                 continue
             average_gradients(learning, world)
@@ -206,8 +206,3 @@ def train_comparison(
                         autocast=lambda: compute.autocast(keeper.precision),
                     )
                 keeper.validated(step, found[f"auc_{stage.select}"], found)
-
-
-def n_heard(halves: tuple[Batch, ...]) -> int:
-    """Return the crops that went through the encoder."""
-    return sum(len(half) * len(half.views) for half in halves)

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import joblib
@@ -26,6 +27,8 @@ from trainer.level import scale_to_rms
 from trainer.models.buffers import buffers_kept
 from trainer.precision import choose_precision
 from trainer.runs.distributed import World, environment, joined_world
+from trainer.runs.noted_precision import note_precision, noted_precision
+from trainer.runs.writing import written_to
 
 logger = logging.getLogger(__name__)
 
@@ -65,18 +68,33 @@ class Compute:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=_DTYPES[precision])
 
-    def precision_of(self, loss: Callable[[], torch.Tensor], networks: Sequence[nn.Module]) -> str:
-        """Return the precision to train in; ``auto`` times forward and backward in each.
+    def precision_of(
+        self, loss: Callable[[], torch.Tensor], networks: Sequence[nn.Module], run: Path
+    ) -> str:
+        """Return the precision to train in, and note it in the stage's folder.
 
+        ``auto`` takes what was noted before, else it times forward and backward in each precision.
         Statistics, gradients and random draws of the trials are taken back, so the choice changes
         nothing but the speed and the rounding.
 
         Args:
             loss: returns a loss of the networks.
             networks: the networks behind it.
+            run: the stage's folder.
+
+        Raises:
+            ManifestError: what was noted is no precision, or the disk is full.
         """
-        if self.system.precision != "auto":
-            return self.system.precision
+        asked = self.system.precision
+        chosen = noted_precision(run) if asked == "auto" else asked
+        if chosen is None:
+            chosen = self._faster(loss, networks)
+        if self.world.is_main:
+            with written_to(run):
+                note_precision(run, chosen)
+        return chosen
+
+    def _faster(self, loss: Callable[[], torch.Tensor], networks: Sequence[nn.Module]) -> str:
         devices = [self.device] if self.device.type == "cuda" else []
 
         def step(dtype: torch.dtype) -> None:
@@ -139,6 +157,8 @@ def open_compute(system: SystemConfig) -> Iterator[Compute]:
     """
     _, size, local_rank = environment()
     device = choose_device(system.device, local_rank=local_rank)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # memory is asked for of the current one
     if device.type == "cpu":
         keep_freed_memory()
         torch.set_num_threads(system.threads or shared_cores(size))

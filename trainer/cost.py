@@ -30,8 +30,8 @@ class RowCost:
         row: name of the row.
         n_parameters: parameters of encoder and label predictor, and of the attention in a row that
             pools with it.
-        examples_per_s: crops through the networks in a second of the last stage, median over the
-            log's records; None where the log holds none.
+        examples_per_s: crops through the network that learns in a second of the last stage, median
+            over the log's records; None where the log holds none.
         train_s: time of the last stage's steps, s, validation left out.
         memory_mb: most memory at a record: of the process, or on the GPU, MB.
     """

@@ -19,13 +19,13 @@ from trainer.adabn import train_adabn
 from trainer.attention import POOLING
 from trainer.comparisons import train_comparison
 from trainer.compute import Compute
-from trainer.config import TrainConfig
+from trainer.config import TagConfig, TrainConfig
 from trainer.noisy_student import train_student
 from trainer.preflight import check_run
 from trainer.roles import UNLABELLED, Roles
 from trainer.runs.folder import RunFolder, open_run
 from trainer.runs.writing import written_to
-from trainer.stage1_encoder import train_encoder
+from trainer.stage1_encoder import hears_source_alone, train_encoder
 from trainer.stage2_domain import train_domain
 from trainer.stage3_dat import train_dat
 from trainer.stage4_pooling import train_pooling
@@ -85,7 +85,7 @@ def train_run(
         whole = {**config.record(), POOLING: asdict(config.pooling)}
         pooling = _open(out / POOLING, whole, compute, overwrite=overwrite)
     if 1 in stages:
-        _say_without_pretrain(roles)
+        _say_without_pretrain(roles, config)
         train_encoder(config, roles, _stage(run, "encoder", compute), compute)
     if 2 in stages:
         train_domain(config, roles, given or out, _stage(run, "domain", compute), compute)
@@ -173,6 +173,8 @@ def check_options(
             "--consistency none: expected a consistency loss or --labelled-noise, got neither; "
             "that is 'train baseline'"
         )
+    if config.method == "dat":
+        _check_refresh(config.tagger)
     if init is not None and only_stage not in (2, 3):
         raise UsageError(
             "--init: expected with --stage 2 or --stage 3; to take a stage 1 for the whole run, "
@@ -182,6 +184,23 @@ def check_options(
         raise UsageError(
             "--encoder: expected for a run that trains on it, got it with "
             f"{'--init' if init is not None else f'--stage {only_stage}'}; leave one out"
+        )
+
+
+def _check_refresh(tagger: TagConfig) -> None:
+    """Check that a classifier that is refreshed is frozen in between."""
+    if not tagger.refresh_every:
+        return
+    if not tagger.freeze:
+        raise UsageError(
+            "--refresh-domain-classifier: expected a frozen classifier, got --finetune, with which "
+            "it learns at every step anyhow; leave one out"
+        )
+    if tagger.refresh_every <= tagger.refresh_steps:
+        raise UsageError(
+            f"--refresh-domain-classifier {tagger.refresh_every}: expected more steps than "
+            f"--refresh-steps {tagger.refresh_steps}, or the classifier is never frozen; raise the "
+            "first, lower the second, or use --finetune"
         )
 
 
@@ -240,6 +259,11 @@ def _say_of_one_rung(config: TrainConfig, roles: Roles) -> None:
         )
 
 
-def _say_without_pretrain(roles: Roles) -> None:
+def _say_without_pretrain(roles: Roles, config: TrainConfig) -> None:
     if "pretrain-train" not in roles:
-        logger.warning("stage 1: no set with the role pretrain-train; it learns from train instead")
+        logger.warning(
+            "stage 1: no set with the role pretrain-train; it learns from train%s instead",
+            "'s source half alone (--cross-domain must not hear the target half clean)"
+            if hears_source_alone(roles, config)
+            else "",
+        )

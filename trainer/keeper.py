@@ -152,7 +152,7 @@ class Keeper:
 
         Args:
             figures: losses by name; tensors are read only when they are written.
-            n: examples.
+            n: crops that the network that learns heard of it.
         """
         self._tally.add(figures, n)
 

@@ -176,7 +176,7 @@ def train_student(
             )
             if not keeper.precision:
                 keeper.precision = compute.precision_of(
-                    partial(total, losses_of), [encoder, predictor]
+                    partial(total, losses_of), [encoder, predictor], run.path
                 )
             with compute.autocast(keeper.precision):
                 losses = losses_of()

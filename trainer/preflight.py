@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import logging
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +27,8 @@ from trainer.stage4_pooling import bag_refs
 from trainer.student_audio import student_loaders, student_parts
 from trainer.sync_batchnorm import check_sync_batchnorm
 from trainer.validation import TagValidation
+
+logger = logging.getLogger(__name__)
 
 
 def check_run(
@@ -62,11 +65,13 @@ def check_run(
     if 1 in stages:
         parts = encoder_parts(roles, config)
         loader = open_loader(parts, config.encoder.batch_size, config, compute)
+        _say_left_over([loader], compute.world)
         loader.check_snr(constant(config.snr)(0))
         ContrastiveValidation(roles, config, compute)
     if 2 in stages:
         halves = domain_parts(roles, config)
         loaders = open_loaders(halves, config.domain.batch_size, config, compute)
+        _say_left_over(loaders.values(), compute.world)
         steps = loaders[SOURCE].steps_per_epoch
         _check_snrs(loaders, easy_to_hard(config.snr, steps, easy="low"), config.domain.epochs)
         DomainValidation(roles, config, compute)
@@ -79,6 +84,7 @@ def check_run(
         if config.method == "adabn":
             halves[TARGET] = adabn_parts(roles, config)
         loaders = open_loaders(halves, config.tagger.batch_size, config, compute)
+        _say_left_over(loaders.values(), compute.world)
         steps = loaders[SOURCE].steps_per_epoch
         _check_snrs(loaders, easy_to_hard(config.snr, steps, easy="high"), config.tagger.epochs)
 
@@ -114,6 +120,19 @@ def _check_student(config: TrainConfig, roles: Roles, compute: Compute) -> None:
         loaders = student_loaders(parts, config, teacher, compute)
         snr = easy_to_hard(config.snr, loaders[SOURCE].steps_per_epoch, easy="high")
         _check_snrs(loaders, snr, config.tagger.epochs)
+    _say_left_over(loaders.values(), compute.world)
+
+
+def _say_left_over(loaders: Iterable[Loader], world: World) -> None:
+    """Warn of passes that leave more than a step unused, as songs with many excerpts do."""
+    for loader in loaders if world.is_main else ():
+        used = loader.steps_per_epoch * loader.step_size
+        if loader.n_examples - used >= loader.step_size:
+            logger.warning(
+                "%s: a pass uses %d of %d examples, as no step of %d holds two excerpts of one "
+                "song on one rank; smaller batches use more",
+                *(loader.name, used, loader.n_examples, loader.step_size),
+            )
 
 
 def _check_snrs(loaders: Mapping[str, Loader], snr: SnrAt, epochs: int) -> None:

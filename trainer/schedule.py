@@ -78,7 +78,8 @@ def snr_range(
     if not 0 <= start_width <= high - low:
         raise UsageError(
             f"SNR schedule: expected a first width within 0 and {high - low} dB, got "
-            f"{start_width}; widen the range or narrow the start"
+            f"{start_width}; widen the range (--snr-low-db, --snr-high-db), or leave out --e2h and "
+            "--e2h-classifier"
         )
     moved = min(epoch * step_db_per_epoch, high - low - start_width)
     behind = moved if mode == "slide" else 0.0

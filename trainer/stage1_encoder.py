@@ -43,16 +43,25 @@ VALID_BATCHES = 8
 
 
 def encoder_parts(roles: Roles, config: TrainConfig) -> list[Part]:
-    """Return the source half, heard clean, and the target half, heard noisy."""
+    """Return the source half, heard clean, and the target half, heard noisy.
+
+    Across domains both halves are heard as pairs; of the training set itself, where there is no
+    pretraining set, the source half alone, as its target half must not be heard clean.
+    """
     shard_set = roles.open(roles.pretrain("train"))
     noisy = heard_as(CONTRASTIVE_NOISY, config.snr, shard_set.index.snrs_db)
     readings = (CONTRASTIVE_CLEAN, noisy)
     if config.encoder.cross_domain:
         readings = (UNLABELLED_PAIR, UNLABELLED_PAIR)
-    return [
-        make_part(shard_set, reading, domain=domain)
-        for reading, domain in zip(readings, (SOURCE, TARGET), strict=True)
-    ]
+    halves = dict(zip((SOURCE, TARGET), readings, strict=True))
+    if hears_source_alone(roles, config):
+        del halves[TARGET]
+    return [make_part(shard_set, reading, domain=half) for half, reading in halves.items()]
+
+
+def hears_source_alone(roles: Roles, config: TrainConfig) -> bool:
+    """Tell whether stage 1 leaves the target half closed."""
+    return config.encoder.cross_domain and "pretrain-train" not in roles
 
 
 def projections(
@@ -129,7 +138,7 @@ def train_encoder(config: TrainConfig, roles: Roles, run: RunFolder, compute: Co
             if not keeper.precision:
                 project = partial(projections, forward, projector, parts[0][1])
                 keeper.precision = compute.precision_of(
-                    partial(alone, project, loss_of), [encoder, projector]
+                    partial(alone, project, loss_of), [encoder, projector], run.path
                 )
             optimizer.zero_grad(set_to_none=True)
             loss = backward_in_parts(parts, embed, loss_of, [encoder, projector])
@@ -137,7 +146,7 @@ def train_encoder(config: TrainConfig, roles: Roles, run: RunFolder, compute: Co
             optimizer.step()
             # ---- log, validate, save ------------------------------------------
             step = batches[0].step + 1
-            keeper.heard({"loss": loss}, sum(map(len, batches)))
+            keeper.heard({"loss": loss}, sum(batch.n_crops for batch in batches))
             keeper.stepped(step, {"lr": stage.lr, **bounds_db(snr)})
             if keeper.validates(step):
                 with keeper.validation(step):

@@ -222,11 +222,12 @@ def train_dat(
                 keeper.precision = compute.precision_of(
                     partial(total, partial(losses_of, classifier_learns=False)),
                     list(modules.values()),
+                    run.path,
                 )
             with compute.autocast(keeper.precision):
                 losses = losses_of(classifier_learns=learns)
             (losses["loss"] / config.step.accumulate).backward()  # type: ignore[no-untyped-call]
-            keeper.heard(losses, len(source) + len(target))
+            keeper.heard(losses, source.n_crops + target.n_crops)
             accuracies.append(losses["domain_accuracy"])
             if not source.ends_step:
                 continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import joblib
 import pytest
@@ -64,6 +65,17 @@ def test_threads_are_set(monkeypatch: pytest.MonkeyPatch) -> None:
         assert torch.get_num_threads() == 1 and found.device.type == "cpu"
     with open_compute(CPU) as found:
         assert torch.get_num_threads() == 2 and found.world == World()
+
+
+def test_the_device_that_is_asked_for_is_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the memory of --device cuda:1 is looked for on the first GPU."""
+    current = list[torch.device]()
+    second = torch.device("cuda", 1)
+    monkeypatch.setattr(compute, "choose_device", lambda name, **_: second)
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
+    with open_compute(SystemConfig(device="cuda:1")) as found:
+        assert found.device == second
+    assert current == [second]
 
 
 @pytest.mark.parametrize(
@@ -129,12 +141,31 @@ def test_levels() -> None:
     torch.testing.assert_close(rms, torch.full((2,), 10 ** (-26 / 20)))
 
 
-def test_precision_that_is_asked_for_is_not_timed() -> None:
+def test_precision_that_is_asked_for_is_not_timed(tmp_path: Path) -> None:
     def never() -> torch.Tensor:
         raise AssertionError("timed")
 
     for name in ("float32", "bfloat16"):
-        assert one(SystemConfig(precision=name)).precision_of(never, []) == name  # type: ignore[arg-type]
+        assert one(SystemConfig(precision=name)).precision_of(never, [], tmp_path) == name  # type: ignore[arg-type]
+
+
+def test_a_precision_once_chosen_is_kept_before_any_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that is killed at its first step does not time anew, on a machine that is now busy."""
+    layer = nn.Linear(2, 2)
+    chosen = iter((torch.bfloat16, torch.float32))
+    monkeypatch.setattr(compute, "choose_precision", lambda *_, **__: next(chosen))
+
+    def ask(**system: str) -> str:
+        asked = one(SystemConfig(**system))  # type: ignore[arg-type]
+        return asked.precision_of(lambda: layer.weight.sum(), [layer], tmp_path)
+
+    assert [ask(), ask()] == ["bfloat16", "bfloat16"]
+    assert [ask(precision="float32"), ask()] == ["float32", "float32"], "what was asked for last"
+    (tmp_path / "precision.json").write_text('{"precision": "float8"}')
+    with pytest.raises(ManifestError, match="expected a precision of float32, bfloat16, got 'floa"):
+        ask()
 
 
 def test_autocast() -> None:

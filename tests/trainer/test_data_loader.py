@@ -224,12 +224,6 @@ def test_object_stores_are_read_by_range(
     assert sum(transferred) == sum(512 + ref.members[0].n_bytes for ref in refs)
 
 
-def test_a_batch_moves_between_devices(shard_set: ShardSet) -> None:
-    batch = next(loader(shard_set, readings.LABELLED_PAIR, "source").batches(0, 1))
-    assert_same([batch.to(torch.device("cpu"))], [batch])
-    assert batch.to(torch.device("meta")).views[1].audio.device.type == "meta"
-
-
 def test_an_empty_range_of_steps(shard_set: ShardSet) -> None:
     source = loader(shard_set, readings.LABELLED_CLEAN, "source")
     assert list(source.batches(5, 0)) == []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_suite import DAT, run_well, values
+from tiny_suite import COMPARISON, DAT, run_well, values
 
 from trainer.compute import Compute
 from trainer.config import EncoderConfig, ModelConfig, SystemConfig, TrainConfig
@@ -63,6 +63,20 @@ def test_cross_domain_pairs_are_clean_and_noisy_of_one_crop(roles: Roles) -> Non
     config = replace(CONFIG, encoder=replace(CONFIG.encoder, cross_domain=True))
     clean, noisy = first_batch(roles, config).views
     assert not clean.is_noisy.any() and noisy.is_noisy.all()
+
+
+def test_pairs_across_domains_leave_the_training_sets_targets_closed(
+    suite: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = replace(CONFIG, encoder=replace(CONFIG.encoder, cross_domain=True))
+    own = Roles({role: str(suite / role) for role in ("train", "valid")})
+    halves = [{ref.domain for ref in part.refs} for part in encoder_parts(own, config)]
+    assert halves == [{"source"}]
+    assert len(encoder_parts(open_roles(str(suite)), config)) == 2, "of a pretraining set both"
+    sets = [o for role in own.urls for o in ("--set", f"{role}={own.urls[role]}")]
+    run_well("baseline", *sets, "--out", tmp_path / "run", *COMPARISON, "--cross-domain",
+             "--encoder-epochs", "1")  # fmt: skip
+    assert "it learns from train's source half alone (--cross-domain must not hear" in caplog.text
 
 
 def test_views_depend_on_step_and_rank_alone(roles: Roles) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 import click
 
 from trainer.attention import MAX_HIDDEN
+from trainer.cli.finite import FiniteRange
 from trainer.config import (
     METHODS,
     DomainConfig,
@@ -80,12 +81,13 @@ RUN_OPTIONS: Final[dict[str, tuple[str, ...]]] = {
 }
 """Methods that use what says what a run trains and is no config field, by click parameter."""
 
-_POSITIVE: Final = click.FloatRange(0, min_open=True)
-RANGES: Final[dict[str, click.IntRange | click.FloatRange]] = {
-    "chunk_s": click.FloatRange(0, 60),
-    "width": click.FloatRange(0, 16, min_open=True),
+_POSITIVE: Final = FiniteRange(0, min_open=True)
+_SNR: Final = FiniteRange(-100, 100)
+RANGES: Final[dict[str, click.IntRange | FiniteRange]] = {
+    "chunk_s": FiniteRange(0, 60),
+    "width": FiniteRange(0, 16, min_open=True),
     "attention_dim": click.IntRange(8, 4_096),
-    "level_dbfs": click.FloatRange(-90, 0),
+    "level_dbfs": FiniteRange(-90, 0),
     "epochs": click.IntRange(1),
     "batch_size": click.IntRange(1),
     "encoder.batch_size": click.IntRange(2),
@@ -93,14 +95,16 @@ RANGES: Final[dict[str, click.IntRange | click.FloatRange]] = {
     "lr": _POSITIVE,
     "temperature": _POSITIVE,
     "gamma": _POSITIVE,
-    "encoder_lr_scale": click.FloatRange(0),
-    "lambda_dom": click.FloatRange(0),
-    "consistency_weight": click.FloatRange(0),
-    "e2h_db_per_epoch": click.FloatRange(0),
-    "e2h_domain_db_per_epoch": click.FloatRange(0),
-    "dropout": click.FloatRange(0, 1, max_open=True),
+    "encoder_lr_scale": FiniteRange(0),
+    "lambda_dom": FiniteRange(0),
+    "consistency_weight": FiniteRange(0),
+    "low_db": _SNR,
+    "high_db": _SNR,
+    "e2h_db_per_epoch": FiniteRange(0),
+    "e2h_domain_db_per_epoch": FiniteRange(0),
+    "dropout": FiniteRange(0, 1, max_open=True),
     "rounds": click.IntRange(1, 100),
-    "pseudo_weight": click.FloatRange(0),
+    "pseudo_weight": FiniteRange(0),
     "refresh_every": click.IntRange(0),
     "refresh_steps": click.IntRange(1),
     "valid_limit": click.IntRange(0),

@@ -19,8 +19,8 @@ class SnrConfig:
             ``rungs``, so that their clean member is never opened; ``clean`` makes it an ingredient
             (never heard); ``auto`` is ``clean`` for sets that store one rung only, else ``rungs``.
         e2h_db_per_epoch: step of the tagger's easy-to-hard schedule, dB an epoch; 0 turns it off.
-        e2h_domain_db_per_epoch: that of the domain classifier, which begins at the other end; None
-            is ten times the tagger's (thesis: 1/3 and 1/30).
+        e2h_domain_db_per_epoch: that of the domain classifier, which begins at the other end;
+            without it ten times the tagger's (thesis: 1/3 and 1/30).
         e2h_mode: ``expand`` widens the range, ``slide`` moves it.
     """
 

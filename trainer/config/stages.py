@@ -19,7 +19,7 @@ class EncoderConfig:
         temperature: of NT-Xent.
         augment: whether CLMR's augmentation chain is applied.
         cross_domain: views are the clean and the noisy version of one crop instead of two crops
-            of one version.
+            of one version; without a pretraining set of the source half alone.
         validations: validations over the stage; each may become the best checkpoint.
     """
 

@@ -13,7 +13,7 @@ class SystemConfig:
     Attributes:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``auto`` times a step of each and takes the faster; ``float32`` or ``bfloat16``.
-            A stage that is resumed keeps its own; stage 2 is always float32.
+            A stage keeps its own, in its precision.json; stage 2 is always float32.
         compile: ``auto`` compiles the encoder on a GPU where there is a C compiler, ``on``
             everywhere, ``off`` never.
         workers: decoding processes of a loader; 0 decodes in the training process.

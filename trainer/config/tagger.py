@@ -17,14 +17,16 @@ class TagConfig:
         epochs: passes over the source half; all methods take the same number of steps.
         batch_size: examples of each half in a batch on one rank.
         lr: Adam's learning rate.
-        encoder_lr_scale: factor on the encoder's learning rate.
-        lambda_dom: weight of the domain loss on the encoder; None is 0.05 for ``reversed``, 0.5
+        encoder_lr_scale: factor on the encoder's learning rate. 0 keeps its weights; the statistics
+            of BatchNorm still become those of what it hears.
+        lambda_dom: weight of the domain loss on the encoder; without it 0.05 for ``reversed``, 0.5
             for ``confusion`` and ``entropy``.
         alpha: ``dann`` ramps the weight from 0 to 1 over the run, ``constant`` does not.
         gamma: steepness of that ramp.
         freeze: the domain classifier stays as stage 2 left it; else it learns on.
         domain_loss: ``reversed`` (thesis), ``confusion`` or ``entropy``.
-        refresh_every: steps between refreshes of a frozen classifier; 0 never refreshes it.
+        refresh_every: steps from one refresh of a frozen classifier to the next, more than those of
+            a refresh; 0 never refreshes it.
         refresh_steps: steps of a refresh, in which the classifier learns beside.
         consistency: form of the clean/noisy consistency loss, or none.
         consistency_weight: its weight.

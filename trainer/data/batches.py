@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TypeAlias
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from trainer.data.crops import ExampleViews
-
-_Change: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -57,30 +54,13 @@ class Batch:
         """Audio of the first view, (B, 1, n_samples)."""
         return self.views[0].audio
 
+    @property
+    def n_crops(self) -> int:
+        """Crops of all views."""
+        return len(self.keys) * len(self.views)
+
     def __len__(self) -> int:
         return len(self.keys)
-
-    def to(self, device: torch.device) -> Batch:
-        """Return the batch on a device; from pinned memory the copy does not block."""
-
-        def moved(tensor: torch.Tensor) -> torch.Tensor:
-            return tensor.to(device, non_blocking=True)
-
-        return self._mapped(moved)
-
-    def pin_memory(self) -> Batch:
-        """Return the batch in page-locked memory; torch's DataLoader calls this."""
-        return self._mapped(torch.Tensor.pin_memory)
-
-    def _mapped(self, change: _Change) -> Batch:
-        return replace(
-            self,
-            views=tuple(
-                ViewBatch(change(view.audio), change(view.is_noisy), change(view.snr_db))
-                for view in self.views
-            ),
-            tags=None if self.tags is None else change(self.tags),
-        )
 
 
 def collate(

@@ -46,7 +46,6 @@ class LoaderConfig:
         window: examples that are shuffled together; smaller reads more locally.
         n_workers: decoding processes; 0 decodes in the process that trains.
         prefetch: batches that each worker keeps ready.
-        pin_memory: put batches into page-locked memory, for copies to a GPU that do not block.
         worker_start: how workers are started; ``forkserver`` is safe beside CUDA and threads. It
             and ``spawn`` import the main script again, which must guard its work with
             ``if __name__ == "__main__"``.
@@ -62,7 +61,6 @@ class LoaderConfig:
     window: int = 4096
     n_workers: int = 0
     prefetch: int = 2
-    pin_memory: bool = False
     worker_start: WorkerStart = "forkserver"
     cache: ShardCacheConfig | None = None
 
@@ -136,6 +134,11 @@ class Loader:
     def steps_per_epoch(self) -> int:
         """Steps of one pass over the examples, the same for every pass and rank."""
         return self._plan.steps_per_pass
+
+    @property
+    def step_size(self) -> int:
+        """Examples of one step over all ranks."""
+        return self.config.batch_size * self.config.accumulate * self._plan.world_size
 
     @property
     def left_over(self) -> LeftOver:
@@ -266,7 +269,7 @@ def serve(stream: IterableDataset[Any], config: LoaderConfig) -> Iterator[Any]:
 
 def _data_loader(stream: IterableDataset[Any], config: LoaderConfig) -> DataLoader[Any]:
     if config.n_workers == 0:
-        return DataLoader(stream, batch_size=None, pin_memory=config.pin_memory)
+        return DataLoader(stream, batch_size=None)
     context = multiprocessing.get_context(config.worker_start)
     if config.worker_start == "forkserver":
         # The server imports torch once; a worker is then a fork of it, without a second import.
@@ -276,7 +279,6 @@ def _data_loader(stream: IterableDataset[Any], config: LoaderConfig) -> DataLoad
         batch_size=None,
         num_workers=config.n_workers,
         prefetch_factor=config.prefetch,
-        pin_memory=config.pin_memory,
         multiprocessing_context=context,
         worker_init_fn=_settle_in,
     )

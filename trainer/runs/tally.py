@@ -38,7 +38,7 @@ class Tally:
 
         Args:
             figures: losses by name; tensors are read only when the means are asked for.
-            n: examples.
+            n: crops that were heard.
         """
         for name, value in figures.items():
             detached = value.detach() if isinstance(value, torch.Tensor) else value
@@ -69,7 +69,7 @@ class Tally:
         self._since += taken_s
 
     def n_examples(self, world: World) -> int:
-        """Examples of all ranks."""
+        """Crops of all ranks."""
         return self._n_examples * world.size
 
     def figures(self, world: World) -> dict[str, float]:
