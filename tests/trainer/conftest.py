@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
-from score_cases import write_run
+from score_cases import write_run, write_scores
 from tiny_bands import write_narrow_run
 from tiny_sets import write_set
 from tiny_suite import DAT, SAMPLES, run_well, write_suite
@@ -67,3 +68,16 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> list[Scored]:
 def table(scored: list[Scored]) -> Comparison:
     """Their comparison."""
     return compare_runs(scored)
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a score file, its table and its embedding sample; read only."""
+    return Path(write_scores(str(tmp_path_factory.mktemp("scores")))).parent
+
+
+@pytest.fixture
+def url(written: Path, tmp_path: Path) -> str:
+    """A score file with its table, free to be changed."""
+    shutil.copytree(written, tmp_path, dirs_exist_ok=True)
+    return str(tmp_path / "test-musan.scores")
