@@ -10,10 +10,12 @@ from score_cases import write_run, write_scores
 from tiny_bands import write_narrow_run
 from tiny_sets import write_set
 from tiny_suite import DAT, SAMPLES, run_well, write_suite
+from tiny_taggers import write_lively_run
 
 from manifests.shardset import ShardSet
 from trainer.compare import Comparison, compare_runs
 from trainer.evaluation.scored import Scored, load_scores
+from trainer.tagger import Tagger, load_tagger
 
 
 @pytest.fixture(scope="session")
@@ -81,3 +83,15 @@ def url(written: Path, tmp_path: Path) -> str:
     """A score file with its table, free to be changed."""
     shutil.copytree(written, tmp_path, dirs_exist_ok=True)
     return str(tmp_path / "test-musan.scores")
+
+
+@pytest.fixture(scope="session")
+def lively(dat_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose tagger hears differences; read only."""
+    return write_lively_run(tmp_path_factory.mktemp("lively") / "dat", dat_run)
+
+
+@pytest.fixture(scope="session")
+def tagger(lively: Path) -> Tagger:
+    """Its tagger; read only."""
+    return load_tagger(lively)
