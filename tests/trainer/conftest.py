@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from score_cases import write_run, write_scores
+from tiny_attention import POOLING, write_clips, write_partial_run
 from tiny_bands import write_narrow_run
 from tiny_sets import write_set
-from tiny_suite import DAT, SAMPLES, run_well, write_suite
+from tiny_suite import COMPARISON, DAT, SAMPLES, run_well, write_suite
 from tiny_taggers import write_lively_run
 
 from manifests.shardset import ShardSet
@@ -95,3 +96,29 @@ def lively(dat_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tagger(lively: Path) -> Tagger:
     """Its tagger; read only."""
     return load_tagger(lively)
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A suite to train, choose and evaluate on, whose clips have three chunks; read only."""
+    return write_clips(tmp_path_factory.mktemp("clips"))
+
+
+@pytest.fixture(scope="session")
+def shared(clips: Path, dat_run: Path) -> tuple[object, ...]:
+    """A baseline on them whose stage 1 is given."""
+    return ("baseline", "--shards", clips, "--encoder", dat_run, *COMPARISON)
+
+
+@pytest.fixture(scope="session")
+def attending(shared: tuple[object, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of it with attention; read only."""
+    out = tmp_path_factory.mktemp("runs") / "attending"
+    run_well(*shared, *POOLING, "--out", out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def partial(attending: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same run with a tagger that hears differences and an attention that prefers chunks."""
+    return write_partial_run(tmp_path_factory.mktemp("runs") / "partial", attending)
