@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
-from score_cases import write_run
+from score_cases import write_run, write_scores
+from tiny_attention import POOLING, write_clips, write_partial_run
 from tiny_bands import write_narrow_run
 from tiny_sets import write_set
-from tiny_suite import DAT, SAMPLES, run_well, write_suite
+from tiny_suite import COMPARISON, DAT, SAMPLES, run_well, write_suite
+from tiny_taggers import write_lively_run
 
 from manifests.shardset import ShardSet
 from trainer.compare import Comparison, compare_runs
 from trainer.evaluation.scored import Scored, load_scores
+from trainer.tagger import Tagger, load_tagger
 
 
 @pytest.fixture(scope="session")
@@ -67,3 +71,54 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> list[Scored]:
 def table(scored: list[Scored]) -> Comparison:
     """Their comparison."""
     return compare_runs(scored)
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a score file, its table and its embedding sample; read only."""
+    return Path(write_scores(str(tmp_path_factory.mktemp("scores")))).parent
+
+
+@pytest.fixture
+def url(written: Path, tmp_path: Path) -> str:
+    """A score file with its table, free to be changed."""
+    shutil.copytree(written, tmp_path, dirs_exist_ok=True)
+    return str(tmp_path / "test-musan.scores")
+
+
+@pytest.fixture(scope="session")
+def lively(dat_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose tagger hears differences; read only."""
+    return write_lively_run(tmp_path_factory.mktemp("lively") / "dat", dat_run)
+
+
+@pytest.fixture(scope="session")
+def tagger(lively: Path) -> Tagger:
+    """Its tagger; read only."""
+    return load_tagger(lively)
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A suite to train, choose and evaluate on, whose clips have three chunks; read only."""
+    return write_clips(tmp_path_factory.mktemp("clips"))
+
+
+@pytest.fixture(scope="session")
+def shared(clips: Path, dat_run: Path) -> tuple[object, ...]:
+    """A baseline on them whose stage 1 is given."""
+    return ("baseline", "--shards", clips, "--encoder", dat_run, *COMPARISON)
+
+
+@pytest.fixture(scope="session")
+def attending(shared: tuple[object, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of it with attention; read only."""
+    out = tmp_path_factory.mktemp("runs") / "attending"
+    run_well(*shared, *POOLING, "--out", out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def partial(attending: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same run with a tagger that hears differences and an attention that prefers chunks."""
+    return write_partial_run(tmp_path_factory.mktemp("runs") / "partial", attending)

@@ -25,6 +25,8 @@ from trainer.perturb.names import is_perturbation
 
 TAGS = ("guitar", "piano", "drums", "female voice", "never")
 SNRS_DB = {"noisy.snr_10": 10.0, "noisy.snr_-10": -10.0}
+PERTURBED = ("drc:speech", "white-noise:0.1")
+MEMBERS = ("clean", *SNRS_DB, *PERTURBED)
 LABEL = SetLabel("test-musan", "r" * 64, "p" * 64, None)
 OTHER = replace(LABEL, name="test-audioset", recipe_id="o" * 64)
 REAL = replace(LABEL, name="videos", recipe_id="v" * 64)

@@ -84,6 +84,19 @@ def run_well(*arguments: object) -> Result:
     return result
 
 
+def refused(arguments: Sequence[object], status: int, *texts: str) -> str:
+    """Run ``train``, which must refuse with a status and one line that holds the texts."""
+    result = run(*arguments)
+    assert result.exit_code == status, result.output
+    assert "Traceback" not in result.output
+    if "Usage:" not in result.output:
+        lines = [line for line in result.output.splitlines() if line.startswith("train: ")]
+        assert len(lines) == 1, result.output
+    for text in texts:
+        assert text in " ".join(result.output.split()), result.output
+    return result.output
+
+
 def start(
     arguments: Sequence[object], before: str = "", **environment: str
 ) -> subprocess.Popen[str]:
