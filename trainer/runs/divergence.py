@@ -10,14 +10,9 @@ from typing import Final
 import torch
 
 from manifests.errors import ManifestError
+from trainer.runs.stage_options import stage_option
 
 LOSS: Final = "train/loss"
-_RATES: Final = {
-    "encoder": "--encoder-lr",
-    "domain": "--classifier-lr",
-    "pooling": "--pooling-lr",
-}
-"""Options of the stages that have a learning rate of their own."""
 
 
 def check_loss(run: Path, stage: str, step: int, figures: Mapping[str, float]) -> None:
@@ -44,5 +39,6 @@ def check_weights(run: Path, stage: str, step: int, modules: Iterable[torch.nn.M
 
 
 def _advice(stage: str) -> str:
-    rate = _RATES.get(stage, "--lr")
-    return f"lower {rate}, and train anew with --overwrite or into another --out"
+    return (
+        f"lower {stage_option(stage, 'lr')}, and train anew with --overwrite or into another --out"
+    )
