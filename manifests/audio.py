@@ -21,7 +21,7 @@ import soundfile
 from manifests.decoder_messages import decoder_messages
 from manifests.decoding import BLOCK_FRAMES, AudioError, AudioHeader, Block
 from manifests.errors import UsageError
-from manifests.ffmpeg import open_ffmpeg
+from manifests.ffmpeg import expect_ffmpeg, open_ffmpeg
 from manifests.mp3 import MP3_SUFFIXES, first_frame
 from manifests.signal import Pcm, Signal
 
@@ -39,6 +39,7 @@ __all__ = [
     "decoder_messages",
     "decoder_version",
     "encode_pcm",
+    "expect_decoder",
     "open_audio",
     "pcm_sha256",
     "to_mono",
@@ -78,6 +79,12 @@ def open_audio(
             yield opened
     else:
         raise UsageError(f"decoder {decoder!r}: expected one of {', '.join(DECODERS)}")
+
+
+def expect_decoder(decoder: str) -> None:
+    """Raise UsageError where a decoder's program is missing, before any file is tried with it."""
+    if decoder == "ffmpeg":
+        expect_ffmpeg()
 
 
 class _LinearFile(soundfile.SoundFile):  # type: ignore[misc]

@@ -17,7 +17,7 @@ import numpy as np
 
 from manifests import store
 from manifests.audio import AudioError, AudioHeader, Block, open_audio, to_mono
-from manifests.errors import ManifestError
+from manifests.errors import ManifestError, UsageError
 from manifests.mp3 import MP3_SUFFIXES, count_frames
 from manifests.running_sums import RunningSums
 from manifests.signal import peak
@@ -77,6 +77,7 @@ def measure(
         AudioError: the file is missing, unreadable, empty, renamed, undecodable, truncated,
             damaged, silent, not finite, or has an absurd rate or level; ``reason`` is that word.
         ManifestError: a remote file cannot be read, which says nothing about the file.
+        UsageError: the decoder's program is missing.
     """
     size = store.size_bytes(url)
     if size is None:
@@ -122,7 +123,7 @@ def _opened(url: str, name: str) -> Iterator[IO[bytes]]:
     try:
         with store.open_read(url) as file:
             yield file
-    except AudioError:
+    except (AudioError, UsageError):
         raise
     except (ManifestError, OSError) as error:
         if not store.is_local(url):

@@ -13,7 +13,7 @@ from manifests.rows import ANY_SPLIT, SOURCE, TARGET, Clip, PlanRow, Reject
 from pipeline.band import band_limit_hz
 from pipeline.choose import NoisePool
 from pipeline.config import SetConfig
-from pipeline.draft import Draft, candidates, short_noise, too_short
+from pipeline.draft import Draft, candidates, not_resampled, short_noise, too_short
 from pipeline.heard import NOISE_LOSS_DB, as_heard, out_of_band
 from pipeline.planned import Plan
 from pipeline.reject_limit import commonest_reasons, counted_rejects
@@ -72,13 +72,11 @@ def plan_sets(
     rejects = [*_split_rejects(music, most.split), *_split_rejects(noise, most.noise_split)]
     here = counted_rejects(rejects)
     elsewhere = [(s.corpus, len(counted_rejects(s.rejects) - here)) for s in every]
-    unusable = (short_noise(clip, most) or out_of_band(clip, band_hz) for clip in noise_clips)
-    rejects += [reject for reject in unusable if reject]
-    drafts = [Draft(config, [*rejects]) for config in configs]
-    heard = [as_heard(clip, band_hz, NOISE_LOSS_DB) for clip in noise_clips]
+    heard, unusable = _usable_noises(noise_clips, most, band_hz)
+    drafts = [Draft(config, [*rejects, *unusable]) for config in configs]
     pool = NoisePool(heard, most) if most.noise else None
     for clip in clips:
-        reject = too_short(clip, most) or out_of_band(clip, band_hz)
+        reject = too_short(clip, most) or _unplayable(clip, most, band_hz)
         found = () if reject else candidates(as_heard(clip, band_hz), most, pool, vocabulary)
         drawn = list(found)
         for draft in drafts:
@@ -92,6 +90,23 @@ def plan_sets(
         "licences": {s.corpus: s.licence for s in every},
     }
     return [_finished(draft, shared) for draft in drafts]
+
+
+def _unplayable(clip: Clip, config: SetConfig, band_hz: float | None) -> Reject | None:
+    return not_resampled(clip, config) or out_of_band(clip, band_hz)
+
+
+def _usable_noises(
+    clips: Iterable[Clip], config: SetConfig, band_hz: float | None
+) -> tuple[list[Clip], list[Reject]]:
+    """Return the noises that can be drawn, with the levels that are heard, and the others."""
+    heard, rejects = [], []
+    for clip in clips:
+        if reject := short_noise(clip, config) or _unplayable(clip, config, band_hz):
+            rejects.append(reject)
+        else:
+            heard.append(as_heard(clip, band_hz, NOISE_LOSS_DB))
+    return heard, rejects
 
 
 def _finished(draft: Draft, shared: dict[str, Any]) -> Plan:
