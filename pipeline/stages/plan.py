@@ -16,7 +16,7 @@ from pipeline.config import SetConfig
 from pipeline.draft import Draft, candidates, not_resampled, short_noise, too_short
 from pipeline.heard import NOISE_LOSS_DB, as_heard, out_of_band
 from pipeline.planned import Plan
-from pipeline.reject_limit import commonest_reasons, counted_rejects
+from pipeline.reject_limit import commonest_reasons, counted_rejects, n_to_be_had
 from pipeline.stages.scan import Scan
 from pipeline.tags import TagVocabulary
 
@@ -83,7 +83,7 @@ def plan_sets(
             draft.add(clip, drawn, reject)
     shared = {
         "band_hz": band_hz,
-        "n_listed": _summed((s.corpus, len(s.clips) + len(s.rejects)) for s in every),
+        "n_listed": _summed((s.corpus, n_to_be_had(s.clips, s.rejects)) for s in every),
         "rejected_elsewhere": _summed(elsewhere),
         "vocabulary": vocabulary,
         "notes": tuple(f"{s.corpus}: {note}" for s in every for note in s.notes),
