@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -81,6 +82,15 @@ def open_audio(
         raise UsageError(f"decoder {decoder!r}: expected one of {', '.join(DECODERS)}")
 
 
+def _conversion(name: str) -> str:
+    """Return what to do with a file for ffmpeg: a line that a shell takes as it stands."""
+    base = name.rsplit("/", 1)[-1]
+    base = f"./{base}" if base.startswith("-") else base
+    line = shlex.join(["ffmpeg", "-i", base, base.rsplit(".", 1)[0] + ".flac"])
+    quoted = line if "'" in line else f"'{line}'"
+    return f"convert it with {quoted} or use --decoder ffmpeg"
+
+
 def expect_decoder(decoder: str) -> None:
     """Raise UsageError where a decoder's program is missing, before any file is tried with it."""
     if decoder == "ffmpeg":
@@ -123,11 +133,7 @@ def _open_soundfile(
     except soundfile.SoundFileError as error:
         hint = ""
         if name.lower().endswith(NEEDS_FFMPEG):
-            stem = name.rsplit("/", 1)[-1].rsplit(".", 1)[0]
-            hint = (
-                "; libsndfile does not read this format: convert it with "
-                f"'ffmpeg -i {name.rsplit('/', 1)[-1]} {stem}.flac' or use --decoder ffmpeg"
-            )
+            hint = f"; libsndfile does not read this format: {_conversion(name)}"
         raise AudioError("undecodable", f"{name}: {_text(error)}{hint}{_spoken(said)}") from error
 
 
