@@ -24,6 +24,8 @@ MAX_JUNK_BYTES: Final = 1 << 20
 """How far behind the ID3v2 tags a first frame is looked for."""
 _CHAIN: Final = 4
 """Like frames in a row that make a beginning; a sync pattern in junk has no such row behind it."""
+_ID3V2: Final = re.compile(rb"ID3[\x02-\x04][^\xff].([\x00-\x7f]{4})", re.DOTALL)
+"""Version and flags, then a size of 7 bits a byte: any other "ID3" is audio data or damage."""
 _SYNC: Final = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb]")
 """Eleven ones, a version in use, layer III, with or without checksum."""
 
@@ -81,11 +83,15 @@ def _header(data: bytes, at: int) -> _Header | None:
 
 
 def _skip_id3v2(data: bytes, at: int) -> int:
-    while data[at : at + 3] == b"ID3" and at + 10 <= len(data):
+    """Return where the tags that begin here end; one that reaches beyond the file's end is none."""
+    while match := _ID3V2.match(data, at):
         size = 0
-        for byte in data[at + 6 : at + 10]:
-            size = size << 7 | byte & 0x7F
-        at += 10 + size + (10 if data[at + 5] & 0x10 else 0)
+        for byte in match[1]:
+            size = size << 7 | byte
+        end = at + 10 + size + (10 if data[at + 5] & 0x10 else 0)
+        if end > len(data):
+            break
+        at = end
     return at
 
 
