@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ import soundfile
 from manifests.decoder_messages import decoder_messages
 from manifests.decoding import BLOCK_FRAMES, AudioError, AudioHeader, Block
 from manifests.errors import UsageError
-from manifests.ffmpeg import open_ffmpeg
+from manifests.ffmpeg import expect_ffmpeg, open_ffmpeg
 from manifests.mp3 import MP3_SUFFIXES, first_frame
 from manifests.signal import Pcm, Signal
 
@@ -39,6 +40,7 @@ __all__ = [
     "decoder_messages",
     "decoder_version",
     "encode_pcm",
+    "expect_decoder",
     "open_audio",
     "pcm_sha256",
     "to_mono",
@@ -80,6 +82,21 @@ def open_audio(
         raise UsageError(f"decoder {decoder!r}: expected one of {', '.join(DECODERS)}")
 
 
+def _conversion(name: str) -> str:
+    """Return what to do with a file for ffmpeg: a line that a shell takes as it stands."""
+    base = name.rsplit("/", 1)[-1]
+    base = f"./{base}" if base.startswith("-") else base
+    line = shlex.join(["ffmpeg", "-i", base, base.rsplit(".", 1)[0] + ".flac"])
+    quoted = line if "'" in line else f"'{line}'"
+    return f"convert it with {quoted} or use --decoder ffmpeg"
+
+
+def expect_decoder(decoder: str) -> None:
+    """Raise UsageError where a decoder's program is missing, before any file is tried with it."""
+    if decoder == "ffmpeg":
+        expect_ffmpeg()
+
+
 class _LinearFile(soundfile.SoundFile):  # type: ignore[misc]
     """A SoundFile that never seeks by itself.
 
@@ -116,11 +133,7 @@ def _open_soundfile(
     except soundfile.SoundFileError as error:
         hint = ""
         if name.lower().endswith(NEEDS_FFMPEG):
-            stem = name.rsplit("/", 1)[-1].rsplit(".", 1)[0]
-            hint = (
-                "; libsndfile does not read this format: convert it with "
-                f"'ffmpeg -i {name.rsplit('/', 1)[-1]} {stem}.flac' or use --decoder ffmpeg"
-            )
+            hint = f"; libsndfile does not read this format: {_conversion(name)}"
         raise AudioError("undecodable", f"{name}: {_text(error)}{hint}{_spoken(said)}") from error
 
 

@@ -17,6 +17,15 @@ from manifests.decoding import BLOCK_FRAMES, AudioError, AudioHeader, Block
 from manifests.errors import ManifestError, UsageError
 
 
+def expect_ffmpeg() -> None:
+    """Raise UsageError where the programs are missing."""
+    if shutil.which("ffmpeg") is None or shutil.which("ffprobe") is None:
+        raise UsageError(
+            "--decoder ffmpeg: the ffmpeg and ffprobe programs are not found; install ffmpeg or "
+            "use --decoder soundfile"
+        )
+
+
 @contextlib.contextmanager
 def open_ffmpeg(file: IO[bytes] | Path, name: str) -> Iterator[tuple[AudioHeader, Iterator[Block]]]:
     """Open audio for one linear pass; see ``manifests.audio.open_audio``.
@@ -25,8 +34,7 @@ def open_ffmpeg(file: IO[bytes] | Path, name: str) -> Iterator[tuple[AudioHeader
         AudioError: it cannot be decoded.
         UsageError: ffmpeg or ffprobe is missing.
     """
-    if shutil.which("ffmpeg") is None or shutil.which("ffprobe") is None:
-        raise UsageError("--decoder ffmpeg: the ffmpeg and ffprobe programs are not found")
+    expect_ffmpeg()
     with contextlib.ExitStack() as stack:
         path = file if isinstance(file, Path) else stack.enter_context(_spilled(file, name))
         header = _probe(path, name)

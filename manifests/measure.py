@@ -17,8 +17,9 @@ import numpy as np
 
 from manifests import store
 from manifests.audio import AudioError, AudioHeader, Block, open_audio, to_mono
-from manifests.errors import ManifestError
+from manifests.errors import ManifestError, UsageError
 from manifests.mp3 import MP3_SUFFIXES, count_frames
+from manifests.ogg import count_chained
 from manifests.running_sums import RunningSums
 from manifests.signal import peak
 
@@ -77,6 +78,7 @@ def measure(
         AudioError: the file is missing, unreadable, empty, renamed, undecodable, truncated,
             damaged, silent, not finite, or has an absurd rate or level; ``reason`` is that word.
         ManifestError: a remote file cannot be read, which says nothing about the file.
+        UsageError: the decoder's program is missing.
     """
     size = store.size_bytes(url)
     if size is None:
@@ -94,7 +96,7 @@ def measure(
         if sums.n_samples == 0:
             raise AudioError("empty", f"{name}: expected audio, decoded 0 samples")
         file.seek(0)
-        _check_length(file, name, header, sums.n_samples, expected_s)
+        _check_length(file, name, header, sums.n_samples, expected_s, decoder)
     loudest_db = max(memoryview(rms_db := sums.rms_db()).cast("b"))
     if loudest_db < ACTIVE_FLOOR_DBFS:
         found = "zeros only" if sums.peak == 0.0 else f"{loudest_db} dBFS"
@@ -122,7 +124,7 @@ def _opened(url: str, name: str) -> Iterator[IO[bytes]]:
     try:
         with store.open_read(url) as file:
             yield file
-    except AudioError:
+    except (AudioError, UsageError):
         raise
     except (ManifestError, OSError) as error:
         if not store.is_local(url):
@@ -175,7 +177,12 @@ def _check_header(header: AudioHeader, name: str, decoder: str) -> None:
 
 
 def _check_length(
-    file: IO[bytes], name: str, header: AudioHeader, n_samples: int, expected_s: float
+    file: IO[bytes],
+    name: str,
+    header: AudioHeader,
+    n_samples: int,
+    expected_s: float,
+    decoder: str,
 ) -> None:
     duration_s = n_samples / header.sample_rate
     allowed_s = 0.5 if expected_s <= 60.0 else 0.01 * expected_s
@@ -188,6 +195,8 @@ def _check_length(
         raise AudioError(
             "truncated", f"{name}: expected {header.n_samples} samples, decoded {n_samples}"
         )
+    if decoder == "soundfile" and header.format.startswith("OGG"):
+        _check_ogg(file, name)
     if header.format.startswith("MP3"):
         _check_mp3(file.read(), name, n_samples)
     chunk = _CHUNK.search(header.notes)
@@ -208,6 +217,17 @@ def _is_placeholder(n_bytes: int) -> bool:
     return 0x7F000000 <= n_bytes <= 0x7FFFFFFF or n_bytes >= 0xFFFFFF00
 
 
+def _check_ogg(file: IO[bytes], name: str) -> None:
+    """Refuse a chain of streams, of which libsndfile decodes the first alone and says nothing."""
+    n_streams = count_chained(file)
+    if n_streams > 1:
+        raise AudioError(
+            "truncated",
+            f"{name}: expected one Ogg stream, got {n_streams} joined one behind the other, of "
+            "which the first alone is decoded; take them apart or use --decoder ffmpeg",
+        )
+
+
 def _check_mp3(data: bytes, name: str, n_samples: int) -> None:
     """Compare frames counted from headers with what was announced and what was decoded.
 
@@ -217,18 +237,31 @@ def _check_mp3(data: bytes, name: str, n_samples: int) -> None:
     if frames is None:
         return
     slack = 8 * frames.samples_per_frame
+    announced = frames.announced_frames
+    if (
+        announced is not None
+        and frames.n_frames > 1.01 * announced + 8
+        and n_samples < 0.99 * frames.n_samples - slack
+    ):
+        raise AudioError(
+            "truncated",
+            f"{name}: expected {frames.n_frames} MP3 frames to be decoded, got the {announced} "
+            "that its header announces: files that were joined to one; take them apart, or "
+            "rewrite the header with 'ffmpeg -c copy'",
+        )
     if abs(frames.n_samples - n_samples) > 0.01 * frames.n_samples + slack:
         raise AudioError(
             "truncated",
             f"{name}: expected {frames.n_samples} samples by its {frames.n_frames} frame headers, "
             f"decoded {n_samples}; a VBR file without header: rewrite it with 'ffmpeg -c copy'",
         )
-    announced = frames.announced_frames
     if announced is not None and frames.n_frames < 0.99 * announced - 1:
         raise AudioError(
             "truncated", f"{name}: expected {announced} MP3 frames, found {frames.n_frames}"
         )
     if frames.junk_bytes > 0.01 * len(data):
         raise AudioError(
-            "damaged", f"{name}: {frames.junk_bytes} of {len(data)} bytes belong to no MP3 frame"
+            "damaged",
+            f"{name}: {frames.junk_bytes} of {len(data)} bytes belong to no MP3 frame like the "
+            "first",
         )

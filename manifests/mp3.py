@@ -24,6 +24,8 @@ MAX_JUNK_BYTES: Final = 1 << 20
 """How far behind the ID3v2 tags a first frame is looked for."""
 _CHAIN: Final = 4
 """Like frames in a row that make a beginning; a sync pattern in junk has no such row behind it."""
+_ID3V2: Final = re.compile(rb"ID3[\x02-\x04][^\xff].([\x00-\x7f]{4})", re.DOTALL)
+"""Version and flags, then a size of 7 bits a byte: any other "ID3" is audio data or damage."""
 _SYNC: Final = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb]")
 """Eleven ones, a version in use, layer III, with or without checksum."""
 
@@ -37,7 +39,8 @@ class Mp3Frames:
         samples_per_frame: 1,152 for MPEG-1, 576 for MPEG-2 and 2.5.
         sample_rate: Hz, of the first frame.
         announced_frames: frames that the Xing/Info/VBRI header announces; None without one.
-        junk_bytes: bytes between the first and the last frame that belong to no frame or tag.
+        junk_bytes: bytes between the first and the last frame that belong to no frame or tag, and
+            those behind the last where they hold frames of another sample rate.
     """
 
     n_frames: int
@@ -80,12 +83,27 @@ def _header(data: bytes, at: int) -> _Header | None:
 
 
 def _skip_id3v2(data: bytes, at: int) -> int:
-    while data[at : at + 3] == b"ID3" and at + 10 <= len(data):
+    """Return where the tags that begin here end; one that reaches beyond the file's end is none."""
+    while match := _ID3V2.match(data, at):
         size = 0
-        for byte in data[at + 6 : at + 10]:
-            size = size << 7 | byte & 0x7F
-        at += 10 + size + (10 if data[at + 5] & 0x10 else 0)
+        for byte in match[1]:
+            size = size << 7 | byte
+        end = at + 10 + size + (10 if data[at + 5] & 0x10 else 0)
+        if end > len(data):
+            break
+        at = end
     return at
+
+
+def _skip_tag(data: bytes, at: int) -> int:
+    """Return where a tag that begins here ends; ``at`` itself where none does."""
+    if data.startswith(b"TAG", at):
+        return at + 128
+    if data.startswith(b"APETAGEX", at):
+        size = int.from_bytes(data[at + 12 : at + 16], "little")
+        is_header = int.from_bytes(data[at + 20 : at + 24], "little") >> 29 & 1
+        return at + 32 + (size if is_header else 0)
+    return _skip_id3v2(data, at)
 
 
 def _announced(data: bytes, at: int, header: _Header) -> tuple[bool, int | None]:
@@ -124,7 +142,8 @@ def count_frames(data: bytes) -> Mp3Frames | None:
     """Walk the frames of a whole MP3 file.
 
     A frame counts when its header is followed by another frame, a tag or the end of the file, so
-    that a sync pattern inside audio data is not taken for a frame after a hole.
+    that a sync pattern inside audio data is not taken for a frame after a hole. Frames behind a tag
+    count too: files that were joined have one in the middle.
 
     Args:
         data: the file's bytes.
@@ -136,12 +155,13 @@ def count_frames(data: bytes) -> Mp3Frames | None:
     at = _skip_id3v2(data, 0)
     first: _Header | None = None
     announced: int | None = None
-    n_frames = junk = pending = 0
+    n_frames = junk = pending = end = 0
     while at + 4 <= len(data):
         header = _header(data, at)
         if header is None or not _plausible(data, at, header, first):
-            if data[at : at + 3] == b"TAG" or data[at : at + 8] == b"APETAGEX":
-                break
+            if (behind := _skip_tag(data, at)) > at:
+                at = behind
+                continue
             sync = _SYNC.search(data, at + 1)
             found = sync.start() if sync else len(data)
             pending += found - at
@@ -154,8 +174,11 @@ def count_frames(data: bytes) -> Mp3Frames | None:
         else:
             junk, pending, n_frames = junk + pending, 0, n_frames + 1
         at += header.n_bytes
+        end = at
     if first is None:
         return None
+    if pending and first_frame(data[end:]) is not None:  # another file, of another sample rate
+        junk += pending
     return Mp3Frames(n_frames, first.samples, first.sample_rate, announced, junk)
 
 
@@ -168,7 +191,7 @@ def _plausible(data: bytes, at: int, header: _Header, first: _Header | None) -> 
     after = at + header.n_bytes
     if after + 4 > len(data):
         return first is not None and after <= len(data)
-    if data[after : after + 3] == b"TAG" or data[after : after + 8] == b"APETAGEX":
+    if data.startswith((b"TAG", b"APETAGEX", b"ID3"), after):
         return True
     following = _header(data, after)
     return following is not None or (first is not None and not any(data[after : after + 4]))

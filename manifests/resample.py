@@ -36,8 +36,7 @@ def _sox(signal: Signal, rate_in: int, rate_out: int) -> Signal:
     """
     import sox
 
-    if shutil.which("sox") is None:
-        raise UsageError("--resampler sox: the sox program is not found; install it or use soxr")
+    expect_resampler("sox")
     transformer = sox.Transformer()
     transformer.set_globals(dither=False)
     transformer.set_input_format(file_type="f64", rate=rate_in, channels=1)
@@ -49,10 +48,17 @@ def _sox(signal: Signal, rate_in: int, rate_out: int) -> Signal:
         try:
             _, _, said = transformer.build(before, after, return_output=True)
         except (sox.SoxError, ValueError) as error:
-            raise ManifestError(f"sox: {error}") from error
+            raise ManifestError(f"sox: {str(error).replace(f'{folder}/', '')}") from error
         if "clipped" in said:
-            raise ManifestError(f"sox clipped while resampling {rate_in} Hz: {said.strip()}")
+            raise ManifestError(
+                f"sox clipped while resampling {rate_in} Hz: {_first_line(said, folder)}"
+            )
         return np.fromfile(after, dtype="<f8") * 2.0
+
+
+def _first_line(said: str, folder: str) -> str:
+    """Return what sox said first, without the files of this machine."""
+    return said.strip().replace(f"{folder}/", "").partition("\n")[0]
 
 
 def _torchaudio(signal: Signal, rate_in: int, rate_out: int) -> Signal:
@@ -64,13 +70,8 @@ def _torchaudio(signal: Signal, rate_in: int, rate_out: int) -> Signal:
     import torch
     import torchaudio.functional
 
-    common = math.gcd(rate_in, rate_out)
-    n_weights = (rate_in // common) * (rate_out // common)
-    if n_weights > MAX_KERNEL:
-        raise ManifestError(
-            f"torchaudio: {rate_in} Hz to {rate_out} Hz: expected a kernel of at most "
-            f"{MAX_KERNEL} weights, got {n_weights}; use --resampler soxr"
-        )
+    if refused := resampler_refusal("torchaudio", rate_in, rate_out):
+        raise ManifestError(refused)
     resampled = torchaudio.functional.resample(
         torch.tensor(signal),
         rate_in,
@@ -88,6 +89,35 @@ _ENGINES: Final[dict[str, Callable[[Signal, int, int], Signal]]] = {
     "sox": _sox,
     "torchaudio": _torchaudio,
 }
+
+
+def expect_resampler(engine: str) -> None:
+    """Raise UsageError where an engine's program is missing, before anything is made with it."""
+    if engine == "sox" and shutil.which("sox") is None:
+        raise UsageError("--resampler sox: the sox program is not found; install it or use soxr")
+
+
+def resampler_refusal(engine: str, rate_in: int, rate_out: int, peak: float = 0.0) -> str:
+    """Return why an engine cannot resample a file, in a line; empty where it can.
+
+    Args:
+        engine: one of ``RESAMPLERS``.
+        rate_in: rate of the file, Hz.
+        rate_out: rate wanted, Hz.
+        peak: largest magnitude of its mono average, full scale = 1.
+    """
+    if rate_in == rate_out:
+        return ""
+    if engine == "sox" and peak > 2.0:
+        return f"sox: expected a peak of at most 2.0, got {peak:.3g}; use --resampler soxr"
+    common = math.gcd(rate_in, rate_out)
+    n_weights = (rate_in // common) * (rate_out // common)
+    if engine == "torchaudio" and n_weights > MAX_KERNEL:
+        return (
+            f"torchaudio: {rate_in} Hz to {rate_out} Hz: expected a kernel of at most "
+            f"{MAX_KERNEL} weights, got {n_weights}; use --resampler soxr"
+        )
+    return ""
 
 
 def resample(signal: Signal, rate_in: int, rate_out: int, engine: str = "soxr") -> Signal:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from manifests.canonical import hash64
 from manifests.errors import UsageError
 from manifests.reading import resampled_length
+from manifests.resample import resampler_refusal
 from manifests.rows import SAMPLE_RATE, SOURCE, TARGET, Clip, NoiseSpan, PlanRow, Reject
 from manifests.signal import QUIETEST_DBFS
 from pipeline.choose import Excerpt, NoisePool, draw_excerpts, lowest_levels_db
@@ -134,6 +135,12 @@ def short_noise(clip: Clip, config: SetConfig) -> Reject | None:
         return None
     expected = f"expected at least {config.min_noise_s:.3f} s (--min-noise-s)"
     return plan_reject(clip, "too-short", f"{expected}, got {clip.duration_s:.3f} s")
+
+
+def not_resampled(clip: Clip, config: SetConfig) -> Reject | None:
+    """Return the reject of a clip that the set's resampler cannot take."""
+    refused = resampler_refusal(config.resampler, clip.source_rate, SAMPLE_RATE, clip.peak)
+    return plan_reject(clip, "not-resampled", refused) if refused else None
 
 
 def plan_reject(clip: Clip, reason: str, detail: str) -> Reject:

@@ -12,7 +12,6 @@ from typing import Final
 import numpy as np
 
 from manifests.measure import ACTIVE_FLOOR_DBFS
-from manifests.reading import TRANSITION_HZ
 from manifests.rows import BAND_STEP_HZ, SAMPLE_RATE, Clip, Reject
 from pipeline.activity import levels_db
 from pipeline.draft import plan_reject
@@ -23,11 +22,14 @@ loses nine tenths of its power or more is planned by what is left."""
 
 
 def band_loss_db(clip: Clip, band_hz: float | None) -> int:
-    """Return by how many whole dB a clip is quieter in the band kept; 0 where it is not known."""
+    """Return by how many whole dB a clip is quieter in the band kept; 0 where it is not known.
+
+    All below the band's upper edge counts as kept, the filter's 500 Hz transition too.
+    """
     if not clip.band_db or (band_hz is None and clip.source_rate <= SAMPLE_RATE):
         return 0
     below_db = levels_db(clip.band_db)
-    edge_hz = SAMPLE_RATE / 2 if band_hz is None else band_hz - TRANSITION_HZ / 2
+    edge_hz = SAMPLE_RATE / 2 if band_hz is None else band_hz
     step = min(max(round(edge_hz / BAND_STEP_HZ), 1), below_db.size)
     return -int(below_db[step - 1])
 

@@ -20,7 +20,8 @@ class Plan:
         band_hz: upper edge of the band kept, Hz; None keeps all.
         rows: one row per example, in shard order.
         rejects: clips of the set's split that will not be used, from metadata, scan and plan.
-        n_listed: clips of each corpus over all splits, rejects included.
+        n_listed: clips of each corpus over all splits, with the rejects that count against
+            ``--max-reject-percent``.
         rejected_elsewhere: rejects of each corpus in other splits, for the limit of rejects.
         vocabulary: kept and lost tags with their counts.
         notes: facts of the scans, one line each.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 
 from manifests.errors import ManifestError
 from manifests.rows import Reject
@@ -17,16 +17,21 @@ def counted_rejects(rejects: Iterable[Reject]) -> set[tuple[str, str]]:
     Clips that are known to be broken upstream do not count, nor, where a corpus loses files by its
     nature (AudioSet), those that are missing.
     """
-    return {
-        (reject.path, reject.clip_id or reject.detail)
-        for reject in rejects
-        if reject.reason != "known-broken"
-        and not (reject.reason == "missing" and corpus(reject.corpus).MISSING_IS_NORMAL)
-    }
+    return {(reject.path, reject.clip_id or reject.detail) for reject in rejects if _counts(reject)}
+
+
+def n_to_be_had(clips: Sized, rejects: Iterable[Reject]) -> int:
+    """Return how many clips the limit is a share of: those listed, less rejects not counted."""
+    return len(clips) + sum(_counts(reject) for reject in rejects)
+
+
+def _counts(reject: Reject) -> bool:
+    missing_is_normal = reject.reason == "missing" and corpus(reject.corpus).MISSING_IS_NORMAL
+    return reject.reason != "known-broken" and not missing_is_normal
 
 
 def reject_share(plan: Plan) -> dict[str, tuple[int, int]]:
-    """Return (rejects that count, clips listed) by corpus, over all splits of the corpus."""
+    """Return (rejects that count, clips to be had) by corpus, over all splits of the corpus."""
     return {
         name: (
             len(counted_rejects(r for r in plan.rejects if r.corpus == name))

@@ -61,11 +61,12 @@ class ScanCache:
         self.problem = ""
         self._waiting: list[tuple[str, str, str]] = []
         self._written = -math.inf
-        self.path = (folder or cache_folder()) / f"scan-v{_VERSION}.sqlite"
+        self.path = Path(f"scan-v{_VERSION}.sqlite")
         try:
+            self.path = (folder or cache_folder()) / self.path
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(self.path, timeout=60.0)
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, RuntimeError, sqlite3.Error) as error:  # RuntimeError: no home is known
             self._give_up(error)
         try:
             self._db.execute(_TABLE)

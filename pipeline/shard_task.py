@@ -15,7 +15,7 @@ from typing import Any, Final
 from manifests import store
 from manifests.audio import AudioError
 from manifests.canonical import canonical_json, pretty_json, sha256_lines
-from manifests.errors import ManifestError
+from manifests.errors import ManifestError, UsageError
 from manifests.example import FORMAT_VERSION
 from manifests.keys import shard_name, sidecar_name
 from manifests.records import parse_json, row_builder, row_from_json
@@ -215,7 +215,7 @@ def _render(row: PlanRow, header: PlanHeader) -> Rendered:
     """Render a row; an error that names no file names the example."""
     try:
         return render(row, header.roots, header.options)
-    except AudioError:
+    except (AudioError, UsageError):
         raise
     except (ManifestError, ValueError) as error:
         raise ManifestError(f"{row.key} ({row.music.path}): {error}") from error

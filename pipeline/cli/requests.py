@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from manifests.errors import UsageError
+from manifests.resample import expect_resampler
 from pipeline.cli.options import (
     check_scheduler,
     cores,
@@ -134,6 +135,7 @@ def make_plans(
 
     The role of a single set is empty.
     """
+    expect_resampler(request.config.resampler)
     if request.forbid_leaks:
         stop_at_leaks(request.sources, request.config, request.run, reporter)
     if request.suite is None:

@@ -10,6 +10,7 @@ import io
 import itertools
 import logging
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TextIO, cast
@@ -127,9 +128,14 @@ class FileTree:
 
 
 def _list_local(root: Path) -> tuple[dict[str, int], list[str]]:
-    if not root.is_dir():
-        found = "a file" if root.exists() else "nothing there"
-        raise ManifestError(f"{root}: expected a folder, got {found}; check the path")
+    try:
+        mode = root.stat().st_mode
+    except OSError as error:
+        gone = isinstance(error, FileNotFoundError | NotADirectoryError)
+        found = "nothing there" if gone else error.strerror
+        raise ManifestError(f"{root}: expected a folder, got {found}; check the path") from error
+    if not stat.S_ISDIR(mode):
+        raise ManifestError(f"{root}: expected a folder, got a file; check the path")
     paths: dict[str, int] = {}
     unlisted: list[str] = []
     seen: set[tuple[int, int]] = set()
@@ -143,10 +149,10 @@ def _list_local(root: Path) -> tuple[dict[str, int], list[str]]:
             folders.append(links.pop())
         rel = folders.pop()
         try:
-            stat = (root / rel).stat()
-            if (stat.st_dev, stat.st_ino) in seen:
+            status = (root / rel).stat()
+            if (status.st_dev, status.st_ino) in seen:
                 continue
-            seen.add((stat.st_dev, stat.st_ino))
+            seen.add((status.st_dev, status.st_ino))
             with os.scandir(root / rel) as entries:
                 _sort_entries(rel, entries, paths, folders, links, unlisted)
         except OSError as error:

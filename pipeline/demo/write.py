@@ -20,6 +20,9 @@ from pipeline.engine import run_tasks
 _MARK: Final = ".demo-corpora-unfinished"
 """A file that says that a ``.partial`` folder is ours, hence may be deleted."""
 
+_WITHIN: Final = ".partial"
+"""Name of the unfinished folder within a folder that was there."""
+
 PRETRAIN_SONGS: Final = 150
 """Further songs of MTG-Jamendo by default: enough for a short stage 1 to beat a random encoder."""
 
@@ -81,7 +84,8 @@ def write_demo_corpora(
     """Write the demo corpora.
 
     The folders are ``magnatagatune``, ``mtg-jamendo``, ``audioset``, ``musan`` and ``recordings``.
-    Everything is written to ``DIRECTORY.partial`` and renamed at the end.
+    Everything is written to ``DIRECTORY.partial`` and renamed at the end. Where the folder is there
+    (a shell may stand in it, or a disk be mounted) it stays, and ``.partial`` lies within.
 
     Args:
         directory: a folder that does not exist yet, or an empty one.
@@ -95,8 +99,8 @@ def write_demo_corpora(
         What was written and what of it is broken.
 
     Raises:
-        ManifestError: the folder is not empty, is a file or cannot be written, or what lies at
-            ``DIRECTORY.partial`` is not ours.
+        ManifestError: the folder is not empty, is a file or cannot be written, or what lies where
+            the unfinished folder goes is not ours.
         UsageError: the seed or the number of songs is negative, the factor below 1, or there are no
             workers.
     """
@@ -105,15 +109,23 @@ def write_demo_corpora(
     plans = plan_demo_corpora(seed, train_scale, pretrain_songs)
     directory = directory.resolve()
     _require_empty(directory)
-    partial = directory.with_name(directory.name + ".partial")
+    is_there = directory.is_dir()
+    partial = directory / _WITHIN if is_there else directory.with_name(directory.name + ".partial")
     _clear_partial(partial)
     try:
         partial.mkdir(parents=True)
         (partial / _MARK).touch()
         corpora = write_corpora(plans, partial, seed=seed, jobs=jobs, progress=progress)
         _write(partial / "README.md", _readme(plans).encode())
+        if is_there:
+            for entry in sorted(partial.iterdir()):
+                if entry.name != _MARK:
+                    entry.rename(directory / entry.name)
         (partial / _MARK).unlink()
-        partial.replace(directory)
+        if is_there:
+            partial.rmdir()
+        else:
+            partial.replace(directory)
     except OSError as error:
         raise ManifestError(
             f"{directory}: expected to write the demo corpora there, got {error}; "
@@ -193,7 +205,9 @@ def _readme(plans: Sequence[CorpusPlan]) -> str:
 def _require_empty(directory: Path) -> None:
     if directory.exists() and not directory.is_dir():
         raise ManifestError(f"{directory}: expected a new or empty folder, got a file")
-    if directory.is_dir() and (n_entries := len(list(directory.iterdir()))):
+    if not directory.is_dir():
+        return
+    if n_entries := sum(entry.name != _WITHIN for entry in directory.iterdir()):
         raise ManifestError(
             f"{directory}: expected a new or empty folder, got one with {n_entries} entries; "
             "name another or empty it"

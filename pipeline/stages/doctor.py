@@ -63,8 +63,15 @@ def examine() -> list[Finding]:
         Finding("cpu features", ", ".join(_features()) or "unknown"),
         Finding("cuda", *_cuda()),
         Finding("free space here", _free_space(Path.cwd())),
-        Finding("scan cache", f"{cache_folder()} (set ROBUST_TAGGER_CACHE to move it)"),
+        Finding("scan cache", f"{_cache()} (set ROBUST_TAGGER_CACHE to move it)"),
     ]
+
+
+def _cache() -> str:
+    try:
+        return str(cache_folder())
+    except RuntimeError:  # neither HOME nor an entry for this user, as in a container
+        return "none, as no home folder is known"
 
 
 def _package(name: str, extra: str | None = None) -> Finding:

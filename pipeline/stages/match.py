@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from manifests.errors import UsageError
+from manifests.resample import expect_resampler
 from manifests.subset import Subset
 from pipeline.fingerprint import tools
 from pipeline.frozen.load import load_recipe
@@ -100,6 +101,7 @@ def match_recipe(
     here = tools(recipe.config.read)
     if here["decoder"].endswith("not found"):
         raise UsageError(f"{recipe.header.name}: was decoded with ffmpeg, which is not found here")
+    expect_resampler(recipe.config.resampler)
     show = reporter or SilentReporter()
     roots = with_recipe_options(roots, recipe.header.config)
     found = match_sources(

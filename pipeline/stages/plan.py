@@ -13,10 +13,10 @@ from manifests.rows import ANY_SPLIT, SOURCE, TARGET, Clip, PlanRow, Reject
 from pipeline.band import band_limit_hz
 from pipeline.choose import NoisePool
 from pipeline.config import SetConfig
-from pipeline.draft import Draft, candidates, short_noise, too_short
+from pipeline.draft import Draft, candidates, not_resampled, short_noise, too_short
 from pipeline.heard import NOISE_LOSS_DB, as_heard, out_of_band
 from pipeline.planned import Plan
-from pipeline.reject_limit import commonest_reasons, counted_rejects
+from pipeline.reject_limit import commonest_reasons, counted_rejects, n_to_be_had
 from pipeline.stages.scan import Scan
 from pipeline.tags import TagVocabulary
 
@@ -75,26 +75,41 @@ def plan_sets(
     rejects = [*_split_rejects(music, most.split), *_split_rejects(noise, most.noise_split)]
     here = counted_rejects(rejects)
     elsewhere = [(s.corpus, len(counted_rejects(s.rejects) - here)) for s in every]
-    unusable = (short_noise(clip, most) or out_of_band(clip, band_hz) for clip in noise_clips)
-    rejects += [reject for reject in unusable if reject]
-    drafts = [Draft(config, [*rejects]) for config in configs]
-    heard = [as_heard(clip, band_hz, NOISE_LOSS_DB) for clip in noise_clips]
+    heard, unusable = _usable_noises(noise_clips, most, band_hz)
+    drafts = [Draft(config, [*rejects, *unusable]) for config in configs]
     pool = NoisePool(heard, most) if most.noise else None
     for clip in clips:
-        reject = too_short(clip, most) or out_of_band(clip, band_hz)
+        reject = too_short(clip, most) or _unplayable(clip, most, band_hz)
         found = () if reject else candidates(as_heard(clip, band_hz), most, pool, vocabulary)
         drawn = list(found)
         for draft in drafts:
             draft.add(clip, drawn, reject)
     shared = {
         "band_hz": band_hz,
-        "n_listed": _summed((s.corpus, len(s.clips) + len(s.rejects)) for s in every),
+        "n_listed": _summed((s.corpus, n_to_be_had(s.clips, s.rejects)) for s in every),
         "rejected_elsewhere": _summed(elsewhere),
         "vocabulary": vocabulary,
         "notes": tuple(f"{s.corpus}: {note}" for s in every for note in s.notes),
         "licences": {s.corpus: s.licence for s in every},
     }
     return [_finished(draft, shared) for draft in drafts]
+
+
+def _unplayable(clip: Clip, config: SetConfig, band_hz: float | None) -> Reject | None:
+    return not_resampled(clip, config) or out_of_band(clip, band_hz)
+
+
+def _usable_noises(
+    clips: Iterable[Clip], config: SetConfig, band_hz: float | None
+) -> tuple[list[Clip], list[Reject]]:
+    """Return the noises that can be drawn, with the levels that are heard, and the others."""
+    heard, rejects = [], []
+    for clip in clips:
+        if reject := short_noise(clip, config) or _unplayable(clip, config, band_hz):
+            rejects.append(reject)
+        else:
+            heard.append(as_heard(clip, band_hz, NOISE_LOSS_DB))
+    return heard, rejects
 
 
 def _finished(draft: Draft, shared: dict[str, Any]) -> Plan:

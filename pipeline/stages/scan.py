@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from manifests import store
-from manifests.audio import AudioError, decoder_version
+from manifests.audio import AudioError, decoder_version, expect_decoder
 from manifests.errors import ManifestError
 from manifests.measure import Measurement, measure
 from manifests.rows import Clip, Reject
@@ -85,9 +85,11 @@ def scan(
     Raises:
         ManifestError: wrong folder or unusable metadata, or a worker that does not see a file that
             was listed, or has another decoder.
-        UsageError: unknown corpus or option.
+        UsageError: unknown corpus or option, or the decoder's program is missing.
     """
     options = options or ScanOptions()
+    if options.with_audio:
+        expect_decoder(options.decoder)
     root = absolute_url(root)
     module = corpus(name)
     tree = FileTree(root)

@@ -167,6 +167,21 @@ def test_m4a_gets_the_line_that_converts_it(shared_dir: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("b/my song.m4a", "ffmpeg -i 'my song.m4a' 'my song.flac'"),
+        ("$(rm x).mp4", "ffmpeg -i '$(rm x).mp4' '$(rm x).flac'"),
+        ("-y.webm", "'ffmpeg -i ./-y.webm ./-y.flac'"),
+    ],
+)
+def test_the_line_that_converts_suits_a_shell(tmp_path: Path, name: str, line: str) -> None:
+    (tmp_path / "x").write_bytes(bytes(100))
+    with pytest.raises(AudioError) as caught:
+        decode(tmp_path / "x", name)
+    assert str(caught.value).endswith(f": convert it with {line} or use --decoder ffmpeg")
+
+
+@pytest.mark.parametrize(
     ("name", "data", "said"),
     [
         ("a.wav", b"just a text file\n" * 20, "Format not recognised"),

@@ -151,5 +151,5 @@ def test_mp3_of_constant_rate_with_foreign_bytes_in_it_is_damaged(tmp_path: Path
         broken[at:at] = bytes(900)
     assert reason_and_text(put(tmp_path, broken, "a.mp3"), "a.mp3") == (
         "damaged",
-        f"3600 of {len(data) + 3_600} bytes belong to no MP3 frame",
+        f"3600 of {len(data) + 3_600} bytes belong to no MP3 frame like the first",
     )

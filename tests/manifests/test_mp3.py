@@ -148,6 +148,14 @@ def test_random_bytes_never_crash_it(data: bytes) -> None:
     assert frames is None or 0 <= frames.n_frames <= len(data) // 24 + 1
 
 
+@pytest.mark.parametrize("at", [0, 3_000])
+def test_the_letters_of_a_tag_are_no_tag(at: int) -> None:
+    """What stands behind them would be a size that reaches beyond the file's end."""
+    data = encoded(16_000)
+    found = counted(data[:at] + b"ID3" + data[at:])
+    assert abs(found.n_frames - counted(data).n_frames) <= 3
+
+
 @given(st.data())
 @settings(deadline=None, max_examples=60)
 def test_damage_anywhere_is_survived(data: st.DataObject) -> None:

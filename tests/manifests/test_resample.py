@@ -12,7 +12,7 @@ from tiny_sounds import tone, white
 
 from manifests import resample as module
 from manifests.errors import ManifestError, UsageError
-from manifests.resample import RESAMPLERS, resample, resampler_version
+from manifests.resample import RESAMPLERS, resample, resampler_refusal, resampler_version
 
 OUT = 22_050
 EDGE = 2_205
@@ -112,8 +112,10 @@ def test_missing_sox_is_a_usage_error(monkeypatch: pytest.MonkeyPatch, tmp_path:
 def test_sox_that_clips_is_an_error() -> None:
     """Its bus is 32-bit integers and the input is halved: beyond 2 of full scale it clips."""
     loud = tone(997.0, 44_100, 44_100, peak=2.5)
-    with pytest.raises(ManifestError, match="sox clipped while resampling 44100 Hz"):
+    with pytest.raises(ManifestError, match="sox clipped while resampling 44100 Hz") as caught:
         resample(loud, 44_100, OUT, "sox")
+    assert "/" not in str(caught.value) and "\n" not in str(caught.value)
+    assert resampler_refusal("sox", 44_100, OUT, 2.5).startswith("sox: expected a peak of at most")
     assert resample(0.7 * loud, 44_100, OUT, "sox").size == OUT
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -132,6 +133,22 @@ def test_file_url_and_plain_path_agree(tmp_path: Path) -> None:
 def test_missing_root_is_named(root: str) -> None:
     with pytest.raises(ManifestError, match=f"^{root}: expected a folder, got nothing there"):
         FileTree(root)
+
+
+def test_a_root_that_cannot_be_reached_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As below a folder that cannot be entered; the tests may run as root, who enters all."""
+
+    def refuse(self: Path, **_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    with pytest.raises(ManifestError) as caught:
+        FileTree(tmp_path / "music")
+    assert str(caught.value) == (
+        f"{tmp_path}/music: expected a folder, got Permission denied; check the path"
+    )
 
 
 def test_a_file_as_root_is_refused(tmp_path: Path, memory_root: str) -> None:

@@ -243,6 +243,24 @@ def test_a_killed_run_leaves_nothing_that_looks_whole(tiny: CorpusPlan, tmp_path
     assert target.is_dir() and not (tmp_path / "demo.partial").exists()
 
 
+def test_a_folder_that_is_there_stays_the_same_one(tiny: CorpusPlan, tmp_path: Path) -> None:
+    """A shell may stand in it, or a disk be mounted there, and its parent be closed to writing."""
+    target = tmp_path / "demo"
+    target.mkdir()
+    inode = target.stat().st_ino
+
+    def killed(done: int, total: int) -> None:
+        assert [path.name for path in tmp_path.iterdir()] == ["demo"]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_demo_corpora(target, progress=killed)
+    assert [path.name for path in target.iterdir()] == [".partial"]
+    write_demo_corpora(target)
+    assert target.stat().st_ino == inode
+    assert sorted(path.name for path in target.iterdir()) == ["README.md", "musan"]
+
+
 def test_a_foreign_folder_of_the_partial_name_is_left_alone(
     tiny: CorpusPlan, tmp_path: Path
 ) -> None:

@@ -73,6 +73,19 @@ def test_missing_files_count_but_for_audioset() -> None:
     check_rejects(plan, 0.0)
 
 
+def test_files_that_audioset_lost_do_not_hide_broken_ones() -> None:
+    """Of 900 clips listed 40 are on this disk, and 30 of them are broken."""
+    lost = [reject(f"lost{i}", "missing", "audioset") for i in range(860)]
+    broken = [reject(f"broken{i}", "truncated", "audioset") for i in range(30)]
+    good = [replace(n, corpus="audioset") for n in noises(10)]
+    noise = scan_of(good, "audioset", rejects=(*lost, *broken))
+    config = SetConfig(music=("folder",), noise=("audioset",))
+    plan = plan_set(config, [scan_of([clip()])], [noise], NO_TAGS, band_hz=None)
+    assert reject_share(plan)["audioset"] == (30, 40)
+    with pytest.raises(ManifestError, match="at most 5 % rejects, got 30 of 40 clips"):
+        check_rejects(plan, 5.0)
+
+
 def test_rejects_of_other_splits_count_against_the_whole_corpus() -> None:
     plan = plan_of([reject("a", split="test"), reject("b", split="train")])
     assert reject_share(plan)["folder"] == (2, 20)

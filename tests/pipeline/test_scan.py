@@ -16,6 +16,7 @@ import soundfile
 from tiny_corpora import Corpora, chord, generator, write_audio
 
 from manifests.audio import AudioError
+from manifests.errors import UsageError
 from manifests.measure import Measurement, measure
 from pipeline.progress import SilentReporter
 from pipeline.scan_cache import Failure, ScanCache, cache_folder, forget
@@ -90,6 +91,18 @@ def test_another_decoder_measures_again(own: Path, decoded: list[str]) -> None:
     two = scan("folder", str(own), options=ScanOptions(decoder="ffmpeg"))
     assert len(decoded) == 8
     assert [c.source_samples for c in one.clips] == [c.source_samples for c in two.clips]
+
+
+def test_a_decoder_whose_program_is_missing_rejects_no_file(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda program: None)
+    with pytest.raises(UsageError, match=r"^--decoder ffmpeg: .* not found; install ffmpeg or use"):
+        measure(str(own / "noise0.wav"), "noise0.wav", decoder="ffmpeg")
+    with pytest.raises(UsageError, match=r"^--decoder ffmpeg: "):
+        scan("folder", str(own / "nowhere"), options=ScanOptions(decoder="ffmpeg"))
+    bare = ScanOptions(decoder="ffmpeg", with_audio=False)
+    assert len(scan("folder", str(own), options=bare).clips) == 8
 
 
 def test_a_reject_is_remembered_too(own: Path, decoded: list[str]) -> None:
