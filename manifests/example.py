@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from manifests.audio import decode_pcm, pcm_sha256
 from manifests.canonical import canonical_json
 from manifests.errors import ManifestError
 from manifests.keys import SIDECAR, check_key
+from manifests.member_audio import decode_pcm, pcm_sha256
 from manifests.records import row_from_json
 from manifests.rows import SAMPLE_RATE
 from manifests.signal import Pcm

@@ -9,9 +9,10 @@ import math
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
-from manifests.audio import CODECS, DECODERS
+from manifests.audio import DECODERS
 from manifests.errors import UsageError
 from manifests.keys import member_names
+from manifests.member_audio import CODECS
 from manifests.reading import ReadOptions
 from manifests.resample import RESAMPLERS
 from manifests.rows import CHUNK_SAMPLES, SAMPLE_RATE, SPLITS

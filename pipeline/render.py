@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from manifests import signal, store
-from manifests.audio import AudioError, encode_pcm, pcm_sha256
+from manifests.audio import AudioError
 from manifests.example import (
     FORMAT_VERSION,
     Example,
@@ -20,6 +20,7 @@ from manifests.example import (
     encode_sidecar,
 )
 from manifests.keys import AUDIO, CLEAN, SIDECAR, noisy_name
+from manifests.member_audio import encode_pcm, pcm_sha256
 from manifests.reading import IN_MEMORY_BYTES, ReadOptions, read_span, resampled_length
 from manifests.rows import CHUNK_SAMPLES, SAMPLE_RATE, MusicSpan, NoiseSpan, PlanRow
 from manifests.signal import Pcm, Signal

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from manifests.audio import CODECS
+from manifests.member_audio import CODECS
 from manifests.resample import RESAMPLERS
 from pipeline.cli.options import config_file, config_option, decoder, metadata, run_options
 from pipeline.cli.spec_options import forbid_leaks, spec_option

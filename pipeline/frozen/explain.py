@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from manifests import store
-from manifests.audio import encode_pcm
 from manifests.canonical import canonical_json
 from manifests.errors import ManifestError
 from manifests.example import Example, decode_members
 from manifests.keys import check_key
+from manifests.member_audio import encode_pcm
 from manifests.rows import SAMPLE_RATE
 from manifests.shard import iter_examples
 from manifests.shardset import INDEX, ShardSet, load_set

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from manifests.audio import CODECS, DECODERS
+from manifests.audio import DECODERS
 from manifests.errors import ManifestError
 from manifests.keys import member_names
+from manifests.member_audio import CODECS
 from manifests.reading import TRANSITION_HZ, ReadOptions
 from manifests.records import row_builder
 from manifests.resample import RESAMPLERS

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from manifests import signal
-from manifests.audio import encode_pcm, pcm_sha256
 from manifests.example import (
     FORMAT_VERSION,
     Example,
@@ -23,6 +22,7 @@ from manifests.example import (
     encode_sidecar,
 )
 from manifests.keys import AUDIO, CLEAN, SIDECAR, noisy_name
+from manifests.member_audio import encode_pcm, pcm_sha256
 from manifests.rows import CHUNK_SAMPLES, SAMPLE_RATE, MusicSpan, NoiseSpan
 from manifests.signal import Pcm, Signal
 from pipeline.frozen.frozen_config import FrozenConfig

@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from manifests import signal, store
-from manifests.audio import AudioError, open_audio, pcm_sha256
+from manifests.audio import AudioError, open_audio
 from manifests.errors import ManifestError
+from manifests.member_audio import pcm_sha256
 from manifests.reading import resampled_length
 from manifests.rows import SAMPLE_RATE
 from pipeline.engine import run_tasks

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from manifests.audio import pcm_sha256
+from manifests.member_audio import pcm_sha256
 from manifests.signal import Pcm
 from manifests.subset import IDENTICAL as IDENTICAL
 from manifests.subset import ONE_LSB as ONE_LSB

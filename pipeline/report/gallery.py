@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from manifests import signal
-from manifests.audio import encode_pcm
 from manifests.keys import AUDIO, CLEAN, format_snr, noisy_name
+from manifests.member_audio import encode_pcm
 from manifests.rows import SAMPLE_RATE
 from manifests.shardset import SetIndex
 from pipeline.finish import ExampleRow

@@ -14,9 +14,10 @@ from typing import Final
 import joblib
 import numpy as np
 
-from manifests.audio import CODECS, decode_pcm, decoder_version, encode_pcm
+from manifests.audio import decoder_version
 from manifests.errors import ManifestError
 from manifests.extras import how_to_install
+from manifests.member_audio import CODECS, decode_pcm, encode_pcm
 from manifests.resample import RESAMPLERS, resample, resampler_version
 from manifests.rows import SAMPLE_RATE
 from pipeline.scan_cache import cache_folder

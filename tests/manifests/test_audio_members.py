@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from tiny_sounds import white
 
-from manifests import audio
-from manifests.audio import AudioError, decode_crop, decode_pcm, encode_pcm, pcm_sha256
+from manifests.audio import AudioError
 from manifests.errors import UsageError
+from manifests.member_audio import CODECS, decode_crop, decode_pcm, encode_pcm, pcm_sha256
 from manifests.signal import Pcm, to_pcm
 
 pcm_arrays = hnp.arrays(np.int16, st.integers(1, 6_000))
-codecs = st.sampled_from(audio.CODECS)
+codecs = st.sampled_from(CODECS)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_members_come_back_bit_for_bit(pcm: Pcm, codec: str) -> None:
     assert pcm_sha256(back) == pcm_sha256(pcm)
 
 
-@pytest.mark.parametrize("codec", audio.CODECS)
+@pytest.mark.parametrize("codec", CODECS)
 def test_encoding_is_the_same_every_time(pcm: Pcm, codec: str) -> None:
     assert encode_pcm(pcm, 22_050, codec) == encode_pcm(pcm.copy(), 22_050, codec)
 
@@ -115,7 +115,7 @@ def test_bytes_that_are_no_audio_are_refused_without_an_address(data: bytes) -> 
         assert "0x" not in str(caught.value) and "BytesIO" not in str(caught.value)
 
 
-@pytest.mark.parametrize("codec", audio.CODECS)
+@pytest.mark.parametrize("codec", CODECS)
 def test_a_member_cut_short_is_refused(pcm: Pcm, codec: str) -> None:
     data = encode_pcm(pcm, 22_050, codec)
     with pytest.raises(AudioError, match=r"^k"):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from row_strategies import rows
 from tiny_shards import tiny_example
 
-from manifests.audio import AudioError, decode_pcm, encode_pcm
+from manifests.audio import AudioError
 from manifests.errors import ManifestError
 from manifests.example import (
     FORMAT_VERSION,
@@ -24,6 +24,7 @@ from manifests.example import (
     decode_sidecar,
     encode_sidecar,
 )
+from manifests.member_audio import decode_pcm, encode_pcm
 
 GOLDEN = Example(
     format_version=1,

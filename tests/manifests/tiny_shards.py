@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from manifests import store
-from manifests.audio import encode_pcm, pcm_sha256
 from manifests.canonical import canonical_json, pretty_json
 from manifests.example import (
     FORMAT_VERSION,
@@ -21,6 +20,7 @@ from manifests.example import (
     encode_sidecar,
 )
 from manifests.keys import AUDIO, CLEAN, SIDECAR, noisy_name, shard_name, sidecar_name
+from manifests.member_audio import encode_pcm, pcm_sha256
 from manifests.rows import SAMPLE_RATE
 from manifests.shard import ShardEntry, ShardSidecar, ShardWriter
 from manifests.shardset import INDEX, SetIndex, ShardInfo

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from tiny_corpora import burst, chord, generator
 
 from manifests import signal
-from manifests.audio import encode_pcm
 from manifests.errors import ManifestError
 from manifests.example import Example, Member, MusicSource, NoiseSource, encode_sidecar
+from manifests.member_audio import encode_pcm
 from pipeline.audit import audit_example
 
 RATE = 22_050

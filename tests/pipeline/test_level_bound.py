@@ -10,7 +10,7 @@ from plain_reader import level_dbfs, snr_db
 from tiny_clips import NO_TAGS, clip
 from tiny_corpora import chord, generator, write_audio
 
-from manifests.audio import decode_pcm
+from manifests.member_audio import decode_pcm
 from manifests.signal import QUIETEST_DBFS
 from pipeline.choose import NoisePool, draw_excerpts, lowest_levels_db
 from pipeline.config import SetConfig

@@ -15,7 +15,7 @@ import pytest
 import webdataset as wds
 from plain_reader import read_set
 
-from manifests.audio import decode_pcm
+from manifests.member_audio import decode_pcm
 
 # WebDataset 1.0 leaves the file that it read last open until it is collected.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")

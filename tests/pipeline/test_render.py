@@ -14,8 +14,9 @@ from plain_reader import level_dbfs, snr_db
 from tiny_corpora import Corpora, MakePlan, Roots, burst, chord, generator, write_audio
 
 from manifests import signal
-from manifests.audio import AudioError, decode_pcm
+from manifests.audio import AudioError
 from manifests.errors import ManifestError
+from manifests.member_audio import decode_pcm
 from manifests.rows import CHUNK_SAMPLES, PlanRow
 from pipeline.planned import Plan
 from pipeline.render import Rendered, RenderOptions, checked_source, render

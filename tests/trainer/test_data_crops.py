@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from tiny_sets import RUNGS_DB, write_set
 
-from manifests.audio import decode_pcm
 from manifests.errors import ManifestError
+from manifests.member_audio import decode_pcm
 from manifests.shardset import ShardSet
 from manifests.signal import power, power_db
 from trainer.data import reading as readings

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from tiny_sets import write_set
 
-from manifests.audio import decode_crop
 from manifests.errors import ManifestError
+from manifests.member_audio import decode_crop
 from manifests.shardset import ShardSet
 from trainer.data import load_refs
 from trainer.data.crops import crop_pcm

@@ -32,7 +32,7 @@ from tiny_suite import (
 
 import trainer.keeper
 import trainer.noisy_student as stage
-from manifests.audio import decode_pcm
+from manifests.member_audio import decode_pcm
 from manifests.rows import CHUNK_SAMPLES
 from trainer.config import Method, ModelConfig
 from trainer.data import Batch

@@ -11,8 +11,8 @@ import pytest
 import torch
 from tiny_sets import write_set
 
-from manifests.audio import decode_pcm
 from manifests.errors import ManifestError
+from manifests.member_audio import decode_pcm
 from manifests.shardset import ShardSet
 from manifests.signal import from_pcm
 from trainer.data.clips import EvalClip, clip_refs, iter_clips

@@ -10,7 +10,6 @@ from dataclasses import replace
 import numpy as np
 
 from manifests import store
-from manifests.audio import encode_pcm, pcm_sha256
 from manifests.canonical import canonical_json, pretty_json
 from manifests.example import (
     FORMAT_VERSION,
@@ -29,6 +28,7 @@ from manifests.keys import (
     shard_name,
     sidecar_name,
 )
+from manifests.member_audio import encode_pcm, pcm_sha256
 from manifests.reading import limit_band
 from manifests.rows import SAMPLE_RATE, SOURCE, TARGET
 from manifests.shard import ShardEntry, ShardSidecar, ShardWriter

@@ -13,9 +13,10 @@ from typing import Final
 
 import numpy as np
 
-from manifests.audio import AudioError, decode_crop, decode_pcm, pcm_sha256
+from manifests.audio import AudioError
 from manifests.errors import ManifestError
 from manifests.keys import noisy_name
+from manifests.member_audio import decode_crop, decode_pcm, pcm_sha256
 from manifests.reading import band_filter, limit_band
 from manifests.signal import Pcm, from_pcm, relevel
 from trainer.data.draws import ExampleDraw
