@@ -78,16 +78,18 @@ def test_sound_above_the_band_is_a_reject_as_music_and_as_noise(
     tmp_path: Path, frequency_hz: float, rate: int, band_hz: float | None
 ) -> None:
     low, high = tone(440.0, rate), tone(frequency_hz, rate)
-    both = scanned(tmp_path, rate, low=low, high=high)
-    plan = planned(both, both, band_hz)
+    music = scanned(tmp_path / "music", rate, low=low, high=high)
+    noise = scanned(tmp_path / "noise", rate, low=low / 2, high=high / 2)
+    plan = planned(music, noise, band_hz)
     assert [(row.music.path, row.noises[0].path) for row in plan.rows] == [("low.wav", "low.wav")]
-    assert {(reject.path, reject.reason) for reject in plan.rejects} == {
-        ("high.wav", "out-of-band")
-    }
+    assert [(reject.path, reject.reason) for reject in plan.rejects] == [
+        ("high.wav", "out-of-band"),
+        ("high.wav", "out-of-band"),
+    ]
     kept = "11025" if band_hz is None else "7200"
     detail = f"high.wav: expected a frame above -60 dBFS below {kept} Hz, where the set ends, got -"
     assert plan.rejects[0].detail.startswith(detail)
-    assert built(plan, both, both, tmp_path / "set") == 1
+    assert built(plan, music, noise, tmp_path / "set") == 1
 
 
 def test_music_of_which_little_is_left_is_planned_by_that_level(tmp_path: Path) -> None:
