@@ -1,4 +1,4 @@
-"""What every stage keeps: records, checkpoints by the clock, the best one, the precision."""
+"""What every stage keeps: records, checkpoints by the clock, the best one."""
 
 from __future__ import annotations
 
@@ -9,31 +9,21 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_interrupt import KilledError, interrupt
-from tiny_suite import COMPARISON, DAT, assert_same_weights, run, run_well, values
+from tiny_interrupt import KilledError
+from tiny_keeper import keep
+from tiny_suite import COMPARISON, assert_same_weights, run, run_well, values
 from tiny_training import OPTIMIZERS, Training
 
 from manifests.errors import ManifestError, UsageError
-from trainer import compute, keeper
+from trainer import keeper
 from trainer.keeper import Keeper
 from trainer.runs.checkpoint import load_checkpoint
-from trainer.runs.distributed import World
-from trainer.runs.folder import RunFolder
 from trainer.runs.metrics_log import MetricsLog, read_records
 
 
 @pytest.fixture
 def one() -> Training:
     return Training(OPTIMIZERS["adam"])
-
-
-def keep(path: Path, one: Training, **options: Any) -> Keeper:
-    path.mkdir(exist_ok=True)
-    settings = {"n_steps": 25, "validations": 2, "loaders": {"source": "a"}} | options
-    return Keeper(
-        run=RunFolder(path), stage="test", state=one.state, world=World(), card={"tags": ["x"]},
-        **settings,
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -216,107 +206,3 @@ def test_a_checkpoint_without_a_stage_is_refused(tmp_path: Path, one: Training) 
     path.write_text(json.dumps(record))
     with pytest.raises(ManifestError, match="state of a stage, got none of done, loaders"):
         keep(tmp_path, one).open().__enter__()
-
-
-def test_slow_validation_is_warned_of(
-    tmp_path: Path, one: Training, monkeypatch: pytest.MonkeyPatch, caplog: Any
-) -> None:
-    now = [0.0]
-    monkeypatch.setattr(keeper.time, "monotonic", lambda: now[0])
-    for name, taken_s in (("a", 10.0), ("b", 90.0)):
-        with keep(tmp_path / name, one, n_steps=1).open() as kept:
-            now[0] += 200.0
-            with kept.validation(1):
-                now[0] += taken_s
-    assert caplog.text.count("validation takes") == 1
-    assert "test: validation takes 31 % of the time; ask for fewer --validations" in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("stage", "advice"),
-    [
-        ("encoder", "ask for fewer --encoder-validations, or give it --workers"),
-        ("domain", "ask for fewer --classifier-validations, or give it --workers"),
-        ("pooling", "ask for fewer --pooling-validations or a --valid-limit, or give it --workers"),
-        ("dat", "ask for fewer --validations or a --valid-limit, or give it --workers"),
-    ],
-)
-def test_a_stage_with_slow_validation_names_its_own_options(
-    tmp_path: Path, one: Training, monkeypatch: pytest.MonkeyPatch, caplog: Any,
-    stage: str, advice: str,
-) -> None:  # fmt: skip
-    now = [0.0]
-    monkeypatch.setattr(keeper.time, "monotonic", lambda: now[0])
-    kept = keep(tmp_path, one, n_steps=1)
-    kept.stage = stage
-    with kept.open(), kept.validation(1):
-        now[0] += 100.0
-    assert advice in caplog.text
-
-
-def test_validation_that_will_be_slow_is_warned_of_at_once(
-    tmp_path: Path, one: Training, monkeypatch: pytest.MonkeyPatch, caplog: Any
-) -> None:
-    """Ten of them are to come, of ten seconds each: the first one tells."""
-    now = [0.0]
-    monkeypatch.setattr(keeper.time, "monotonic", lambda: now[0])
-    for n_validations, times in ((4, 0), (10, 1)):
-        run = tmp_path / str(n_validations)
-        with keep(run, one, n_steps=100, validations=n_validations).open() as kept:
-            for step in (10, 20):
-                now[0] += 30.0
-                with kept.validation(step):
-                    now[0] += 10.0
-            assert caplog.text.count("validation takes 25 % of the time") == times
-
-
-# ---- precision ------------------------------------------------------------------------
-
-OPTIONS = ("--precision", "auto", "--finetune", "--classifier-dropout", "0.3")
-
-
-def test_timing_precisions_changes_nothing_but_the_speed(
-    suite: Path, dat_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Weights, statistics, gradients and draws of dropout are those of a run without trials."""
-    timed = []
-    real = compute.choose_precision
-
-    def choose(step: Any, **options: Any) -> torch.dtype:
-        timed.append(real(step, **options))
-        return torch.float32
-
-    shared = ("dat", "--shards", suite, "--encoder", dat_run, *DAT, *OPTIONS)
-    run_well(*shared, "--precision", "float32", "--out", tmp_path / "plain")
-    monkeypatch.setattr(compute, "choose_precision", choose)
-    run_well(*shared, "--out", tmp_path / "timed")
-    assert len(timed) == 1, "stage 3; stage 2 is always float32"
-    assert_same_weights(tmp_path / "timed/checkpoints/last", tmp_path / "plain/checkpoints/last")
-
-
-def test_a_resumed_stage_keeps_its_precision(
-    suite: Path, dat_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def never(*_: object, **__: object) -> torch.dtype:
-        raise AssertionError("it was chosen before")
-
-    monkeypatch.setattr(keeper, "SAVE_EVERY_S", 0.0)
-    monkeypatch.setattr(keeper, "LOG_EVERY", 1)
-    shared = ("baseline", "--shards", suite, "--encoder", dat_run, *COMPARISON)
-    out = ("--precision", "auto", "--out", tmp_path / "cut")
-    with monkeypatch.context() as patch, pytest.raises(KilledError):
-        patch.setattr(compute, "choose_precision", lambda *_, **__: torch.bfloat16)
-        interrupt(patch, "baseline", 3)
-        run(*shared, *out)
-    last = tmp_path / "cut" / "checkpoints" / "last"
-    assert load_checkpoint(last).progress["precision"] == "bfloat16"
-    monkeypatch.setattr(compute, "choose_precision", never)
-    run_well(*shared, *out)
-    assert load_checkpoint(last).progress["precision"] == "bfloat16"
-    run_well(*shared, "--precision", "bfloat16", "--out", tmp_path / "whole")
-    assert_same_weights(last, tmp_path / "whole/checkpoints/last")
-    assert weights_dtypes(last) <= {torch.float32, torch.int64}, "weights stay in float32"
-
-
-def weights_dtypes(folder: Path) -> set[torch.dtype]:
-    return {value.dtype for value in load_checkpoint(folder).weights.values()}

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import io
-import json
-import shutil
 import signal
 import tarfile
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +14,8 @@ import torch
 from test_resume import KILL_9, plain
 from tiny_interrupt import KilledError, interrupt
 from tiny_sets import TAGS, write_set
+from tiny_students import NOISY, QUICK
 from tiny_suite import (
-    COMPARISON,
     SAMPLES,
     SET,
     TRAIN_SET,
@@ -34,19 +31,12 @@ import trainer.keeper
 import trainer.noisy_student as stage
 from manifests.member_audio import decode_pcm
 from manifests.rows import CHUNK_SAMPLES
-from trainer.config import Method, ModelConfig
 from trainer.data import Batch
-from trainer.grid import teacher_path
-from trainer.grid_cells import Axes, cells
-from trainer.presets import preset_config
 from trainer.runs.checkpoint import load_checkpoint
 from trainer.runs.folder import read_config
 from trainer.student_audio import Answers
 from trainer.tagger import load_tagger
 from trainer.teacher import Teacher, load_teacher
-
-QUICK = (*COMPARISON, "--valid-limit", "4")
-NOISY = ("--student-hears", "noisy")
 
 
 @pytest.fixture
@@ -268,109 +258,3 @@ def test_kill_9_of_teacher_and_students(suite: Path, dat_run: Path, tmp_path: Pa
             checkpoint = Path(folder) / "checkpoints" / name
             assert_same_weights(cut / checkpoint, whole / checkpoint)
     assert plain(cut) == plain(whole)
-
-
-def test_which_baseline_of_a_grid_teaches() -> None:
-    """That of the same k, seed and options; with none, the student trains its own."""
-    base = {method: preset_config("thesis", method) for method in get_args(Method)}
-    found = cells(Axes(("baseline", "noisy-student"), noises=(1, 2), seeds=(0, 1)), base)
-    others = [cell for cell in found if cell.config.method == "baseline"]
-    students = [cell for cell in found if cell.config.method == "noisy-student"]
-    taught = [teacher_path(Path("out"), cell, others) for cell in students]
-    assert [path and path.name for path in taught] == [cell.name for cell in others]
-    assert len({cell.name for cell in others}) == 4
-    assert teacher_path(Path("out"), others[0], others) is None
-    narrow = replace(students[0].config, model=ModelConfig(width=0.5))
-    assert teacher_path(Path("out"), replace(students[0], config=narrow), others) is None
-
-
-@pytest.mark.slow
-def test_a_grid_shares_the_baseline_with_its_student(suite: Path, tmp_path: Path) -> None:
-    out = tmp_path / "grid"
-    few = ("--methods", "noisy-student,baseline", "--encoder-epochs", "1", "--epochs", "1")
-    run_well("grid", "--shards", suite, "--out", out, *QUICK, *NOISY, *few)
-    student, baseline = (out / f"{name}-k1-s0" for name in ("noisy-student", "baseline"))
-    assert not (student / "teacher").exists(), "the baseline's run teaches"
-    assert load_tagger(student).card["teacher_sha256"] == load_tagger(baseline).sha256
-    assert (student / "evaluation").is_dir()
-    alone = ("--methods", "noisy-student", *few[2:])
-    grid = ("grid", "--shards", suite, *QUICK, *NOISY)
-    assert "noisy-student" in run_well(*grid, "--out", out, *alone).output, "it needs no teacher"
-    run_well(*grid, "--out", tmp_path / "other", *alone)
-    student, baseline = (tmp_path / "other" / path.name for path in (student, baseline))
-    before = load_tagger(student).sha256
-    run_well(*grid, "--out", tmp_path / "other", *few, "--precision", "bfloat16")
-    assert load_tagger(student).sha256 == before, "its own teacher stays its teacher"
-    assert load_tagger(baseline).sha256 != load_tagger(student / "teacher").sha256
-
-
-# ---- wrong use -----------------------------------------------------------------------------
-
-
-def test_wrong_use(
-    shared: tuple[object, ...], suite: Path, dat_run: Path, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    with monkeypatch.context() as patch:
-        patch.setattr("tiny_sets.TAGS", ("guitar", "piano", "drums", "kazoo"))
-        for role in ("train", "valid"):
-            write_set(str(tmp_path / role), n_songs=8, halves=role == "train", **SET)
-    other_tags = [v for r in ("train", "valid") for v in ("--set", f"{r}={tmp_path / r}")]
-    write_set(str(tmp_path / "none"), n_songs=0, halves=False, name="none")
-    bare = tmp_path / "bare"
-    bare.mkdir()
-    (bare / "suite.json").write_text('{"train": "train"}')
-    cut = tmp_path / "cut"
-    shutil.copytree(dat_run, cut)
-    state = cut / "checkpoints/last/state.json"
-    record = json.loads(state.read_text())
-    record["progress"]["done"] = False
-    del record["sha256"]
-    state.write_text(json.dumps(record))
-    out = ("--out", tmp_path / "run")
-    for options, status, text in (
-        (("--teacher", tmp_path / "gone"), 2, "gone: expected a run or checkpoint, found none"),
-        (("--teacher", dat_run / "encoder"), 1, "expected a tagger, got a checkpoint of stage"),
-        (("--teacher", cut), 2, "expected a finished run, got one at step 4 of 4; run it to its"),
-        (
-            other_tags, 2,
-            f"--teacher {dat_run}: expected a tagger of the 4 tags of the training set, got 4: "
-            "lacks ['kazoo'], adds ['voice']; train both on sets of one tags.json",
-        ),
-        (
-            ("--unlabelled-shards", tmp_path / "none"), 2,
-            "none: expected unlabelled examples, got a set without any; name another",
-        ),
-        (("--unlabelled-shards", bare), 2, "expected a set, or a suite with the role extra-target"),
-        (("--unlabelled-shards", tmp_path / "gone"), 1, "gone: expected a suite"),
-        ((*NOISY, "--teacher-hears", "noisy"), 2, "--student-hears noisy: expected both with"),
-        (("--teacher-cache", "--teacher-hears", "noisy"), 2, "--teacher-cache: expected with"),
-        (("--rounds", "0"), 2, "0 is not in the range 1<=x<=100"),
-        (("--stage", "3"), 2, "No such option"),
-    ):  # fmt: skip
-        result = run(*shared, *out, *options)
-        assert result.exit_code == status, (options, result.output)
-        assert text in " ".join(result.output.split()), (options, result.output)
-        assert not (tmp_path / "run").exists(), "nothing is written"
-
-
-def test_a_run_goes_on_with_the_teacher_that_it_began_with(
-    shared: tuple[object, ...], dat_run: Path, tmp_path: Path
-) -> None:
-    base, out, once = tmp_path / "base", tmp_path / "run", ("--epochs", "1")
-    run_well("baseline", *shared[1:-2], "--out", base, *once)
-    run_well(*shared, "--teacher", base, "--out", out, *NOISY, *once)
-    run_well(*shared[:-2], "--out", out, *NOISY, *once)  # finished, it needs no teacher any more
-    state = out / "checkpoints/last/state.json"
-    record = json.loads(state.read_text())
-    record["progress"]["done"] = False
-    del record["sha256"]
-    state.write_text(json.dumps(record))
-    for teacher, text in (
-        ((), f"{out}: expected --teacher RUN as the run began with, got none"),
-        (("--teacher", dat_run), 'teacher.method: has "baseline", asked for "dat"'),
-        (("--teacher", base), ""),
-    ):
-        result = run(*shared[:-2], "--out", out, *NOISY, *once, *teacher)
-        assert result.exit_code == (2 if text else 0), result.output
-        assert text in " ".join(result.output.split())

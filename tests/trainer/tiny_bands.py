@@ -7,18 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tiny_sets import music_and_noise
+from tiny_taggers import lively
 
-from manifests.rows import CHUNK_SAMPLES, SAMPLE_RATE
+from manifests.rows import SAMPLE_RATE
 from manifests.shardset import ShardSet
 from manifests.signal import from_pcm
-from trainer.adabn import average_from_here
 from trainer.data import Loader, LoaderConfig, Part
 from trainer.data.crops import whole_pcm
 from trainer.data.index import load_refs
 from trainer.data.members import ShardReader
 from trainer.runs.checkpoint import TrainingState, save_checkpoint
-from trainer.tagger import load_tagger
 
 BAND_HZ = 7_200.0
 
@@ -50,12 +48,7 @@ def limited(part: Part, **options: object) -> Loader:
 def write_narrow_run(folder: Path, dat_run: Path) -> Path:
     """Copy a run, as of a training set below the band and with a tagger that hears differences."""
     shutil.copytree(dat_run, folder)
-    tagger = load_tagger(dat_run)
-    average_from_here(tagger.encoder, forget=True)
-    heard = [np.float32(sum(music_and_noise(CHUNK_SAMPLES, n))) for n in range(8)]
-    with torch.no_grad():
-        tagger.encoder.train()(tagger.prepare(torch.from_numpy(np.stack(heard)[:, None])))
-        tagger.predictor.layers[2].weight.mul_(10.0)
+    tagger = lively(dat_run)
     state = TrainingState({"encoder": tagger.encoder, "predictor": tagger.predictor})
     save_checkpoint(folder / "checkpoints/best", state, {**tagger.card, "band_hz": BAND_HZ})
     return folder

@@ -22,16 +22,22 @@ def write_lively_run(run_folder: Path, dat_run: Path) -> Path:
     Its BatchNorm statistics are those of chords and noise, its last layer is ten times as steep.
     """
     shutil.copytree(dat_run, run_folder)
+    one = lively(dat_run)
+    state = TrainingState({"encoder": one.encoder, "predictor": one.predictor})
+    for name in ("best", "last"):
+        save_checkpoint(run_folder / "checkpoints" / name, state, one.card)
+    return run_folder
+
+
+def lively(dat_run: Path) -> Tagger:
+    """Return a run's tagger, made to hear differences."""
     one = load_tagger(dat_run)
     average_from_here(one.encoder, forget=True)
     heard = [np.float32(sum(music_and_noise(CHUNK_SAMPLES, n))) for n in range(8)]
     with torch.no_grad():
         one.encoder.train()(one.prepare(torch.from_numpy(np.stack(heard)[:, None])))
         one.predictor.layers[2].weight.mul_(10.0)
-    state = TrainingState({"encoder": one.encoder, "predictor": one.predictor})
-    for name in ("best", "last"):
-        save_checkpoint(run_folder / "checkpoints" / name, state, one.card)
-    return run_folder
+    return one
 
 
 def tone(seconds: float, rate: int = SAMPLE_RATE, hz: float = 440.0) -> np.ndarray:
