@@ -23,7 +23,7 @@ def full_batches(song_counts: Collection[int], batch_size: int, ranks: int = 1) 
         The largest such k; 0 where there is none.
     """
     histogram = Counter(song_counts)
-    for k in range(_held(histogram) // (batch_size * ranks), 0, -1):
+    for k in range(sum(song_counts) // (batch_size * ranks), 0, -1):
         if _held(histogram, k * ranks) >= k * ranks * batch_size:
             return k
     return 0
@@ -39,9 +39,6 @@ def most_ranks(song_counts: Collection[int], batch_size: int) -> int:
     return full_batches(song_counts, batch_size)
 
 
-def _held(histogram: Counter[int], batches: int | None = None) -> int:
-    """Return the excerpts that so many batches can hold of all songs; all excerpts without."""
-    return sum(
-        songs * (count if batches is None else min(count, batches))
-        for count, songs in histogram.items()
-    )
+def _held(histogram: Counter[int], batches: int) -> int:
+    """Return the excerpts that so many batches can hold of all songs."""
+    return sum(songs * min(count, batches) for count, songs in histogram.items())

@@ -10,10 +10,9 @@ from typing import Final
 
 from manifests import store
 from manifests.errors import ManifestError
-from manifests.keys import sidecar_name
+from manifests.keys import check_file_name, sidecar_name
 from manifests.shardset import INDEX, SetIndex
 from pipeline.finish import CHECKSUMS, FILES
-from pipeline.frozen.load import read_manifest
 from pipeline.frozen.recipe import PLAN
 from pipeline.shard_task import PLAN_FOLDER
 
@@ -101,6 +100,21 @@ def lost_files(
     return sorted(lost)
 
 
+def read_checksums(url: str) -> dict[str, str]:
+    """Read ``manifest-sha256.txt``: SHA-256 by file name.
+
+    Raises:
+        ManifestError: it is missing, malformed, or names a file elsewhere.
+    """
+    hashes = {}
+    for line in store.read_text(store.join(url, CHECKSUMS)).splitlines():
+        sha256, separator, name = line.partition("  ")
+        if not separator or len(sha256) != 64:
+            raise ManifestError(f"{CHECKSUMS}: expected 'SHA-256  NAME', got {line[:80]!r}")
+        hashes[check_file_name(name)] = sha256
+    return hashes
+
+
 def remove_damaged(
     out: str, index: SetIndex, names: Collection[str], beside: Iterable[str] = ()
 ) -> list[str]:
@@ -114,7 +128,7 @@ def remove_damaged(
     """
     if CHECKSUMS not in names:
         return []
-    hashes = read_manifest(out)
+    hashes = read_checksums(out)
     damaged = []
     for name in sorted(_expected(index, beside) & set(names) - {CHECKSUMS}):
         with store.open_read(store.join(out, name)) as file:

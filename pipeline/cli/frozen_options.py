@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -37,7 +37,7 @@ def frozen_roots(
     )
 
 
-def given_corpus_options(values: dict[str, Any]) -> dict[str, Any]:
+def given_corpus_options(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of corpora that were given, paths expanded."""
     names = {option.name for module in CORPORA.values() for option in module.OPTIONS}
     given = {n: values[n] for n in names if values.get(n) not in (None, ())}

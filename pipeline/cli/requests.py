@@ -8,6 +8,7 @@ from typing import Any
 
 from manifests.errors import UsageError
 from manifests.resample import expect_resampler
+from pipeline.cli.frozen_options import given_corpus_options
 from pipeline.cli.options import (
     check_scheduler,
     cores,
@@ -18,7 +19,6 @@ from pipeline.cli.options import (
 )
 from pipeline.cli.spec_options import stop_at_leaks, with_spec
 from pipeline.config import DEFAULT_SNRS_DB, RunOptions, SetConfig
-from pipeline.corpora import CORPORA
 from pipeline.planned import Plan
 from pipeline.progress import Reporter
 from pipeline.sources import Sources, check_options_serve, make_sources
@@ -53,9 +53,7 @@ def make_request(values: Mapping[str, Any], explicit: set[str]) -> Request:
     """
     if values.get("spec"):
         values, explicit = with_spec(values, explicit)
-    options = {o.name for module in CORPORA.values() for o in module.OPTIONS}
-    given = {n: values[n] for n in options if values.get(n) not in (None, ())}
-    given |= {n: expanded(path) for n, path in given.items() if n.endswith(("_file", "_csv"))}
+    given = given_corpus_options(values)
     check_scheduler(values["engine"], values["scheduler"])
     sources = make_sources(values["music"], values["noise"], values["metadata"], given)
     check_options_serve(not_shared(given), tuple(dict.fromkeys((*sources.music, *sources.noise))))

@@ -126,7 +126,11 @@ def _clip_ids(paths: set[str]) -> dict[str, str]:
     """Return an id by path: without the extension, or whole where that would be another's id."""
     stems = Counter(_stem(path) for path in paths)
     whole = {path for path in paths if stems[_stem(path)] > 1}
-    while more := {p for p in paths - whole if _stem(p) in {plain_path(w) for w in whole}}:
+    while True:
+        ids = {plain_path(path) for path in whole}
+        more = {path for path in paths - whole if _stem(path) in ids}
+        if not more:
+            break
         whole |= more
     return {path: plain_path(path) if path in whole else _stem(path) for path in paths}
 

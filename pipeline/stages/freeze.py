@@ -39,8 +39,8 @@ from pipeline.frozen.write import (
 )
 from pipeline.leaks import leak_lines, leaks_between
 from pipeline.progress import Reporter, SilentReporter
+from pipeline.set_files import read_checksums
 from pipeline.sources import Sources, absolute_url
-from pipeline.stages.verify import read_checksums
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from manifests.example import encode_sidecar
 from manifests.keys import (
     SHARD_PATTERN,
     SIDECAR,
-    check_file_name,
     member_names,
     shard_name,
     sidecar_name,
@@ -26,6 +25,7 @@ from pipeline.engine import run_tasks
 from pipeline.finish import CHECKSUMS, FILES
 from pipeline.frozen.marker import marker_problems
 from pipeline.progress import Reporter, SilentReporter
+from pipeline.set_files import read_checksums
 from pipeline.sources import absolute_url
 
 NO_FILE: Final = "found a folder, a pipe or a device"
@@ -98,21 +98,6 @@ def verify_set(
     problems += _repeated(keys)
     problems += _check_counts(shard_set, n_examples, files_only)
     return Verdict(shard_set.index.name, len(hashes), n_examples, tuple(sorted(problems)))
-
-
-def read_checksums(url: str) -> dict[str, str]:
-    """Read ``manifest-sha256.txt``: SHA-256 by file name.
-
-    Raises:
-        ManifestError: it is missing, malformed, or names a file elsewhere.
-    """
-    hashes = {}
-    for line in store.read_text(store.join(url, CHECKSUMS)).splitlines():
-        sha256, separator, name = line.partition("  ")
-        if not separator or len(sha256) != 64:
-            raise ManifestError(f"{CHECKSUMS}: expected 'SHA-256  NAME', got {line[:80]!r}")
-        hashes[check_file_name(name)] = sha256
-    return hashes
 
 
 def _check_file(url: str, name: str, sha256: str) -> list[str]:

@@ -11,7 +11,8 @@ import pytest
 from tampering import SHARD, fix_hashes, problems
 
 from manifests.errors import ManifestError
-from pipeline.stages.verify import Verdict, read_checksums, verify_set
+from pipeline.set_files import read_checksums
+from pipeline.stages.verify import Verdict, verify_set
 
 
 def test_an_untouched_set_is_whole(built: Path) -> None:
