@@ -52,9 +52,9 @@ def find_checkpoint(path: Path, *below: str) -> Checkpoint:
                 checkpoint = load_checkpoint(folder / place)
                 if place == _LAST and checkpoint.progress.get("done"):
                     raise ManifestError(
-                        f"{folder}: expected the best checkpoint of a finished stage, got none: no "
-                        "validation gave a finite score, so it diverged; train it anew at a lower "
-                        "learning rate (--overwrite or another --out)"
+                        f"{folder}: expected the best checkpoint of a finished stage, got none: "
+                        "it was removed, or no validation gave a finite score; train anew (at a "
+                        "lower learning rate where it diverged), or name checkpoints/last itself"
                     )
                 return checkpoint
     wanted = f" of {' or '.join(below)}" if below else ""

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from manifests.batches import full_batches
+from manifests.batches import full_batches, largest_batch, most_ranks
 from manifests.errors import UsageError
 from trainer.data.index import ExampleRef
 from trainer.data.order import by_shard, dealt_orders, rank_orders, rank_ranges
@@ -134,22 +134,17 @@ def _too_few(
     name: str, counts: Sequence[int], batch_size: int, accumulate: int, world_size: int
 ) -> str:
     n_examples, n_songs = sum(counts), len(counts)
-
-    def serves(batch: int, parts: int, ranks: int) -> bool:
-        return full_batches(counts, batch * parts, ranks) > 0
-
-    # one example may be refused elsewhere: BatchNorm has nothing to normalise it by
-    batches = [b for b in range(2, batch_size) if serves(b, accumulate, world_size)]
-    parts = [n for n in range(1, accumulate) if serves(batch_size, n, world_size)]
-    ranks = [w for w in range(1, world_size) if serves(batch_size, accumulate, w)]
+    held = largest_batch(counts, world_size)
+    batch, parts = held // accumulate, held // batch_size
+    ranks = most_ranks(counts, batch_size * accumulate)
     ways = []
-    if batches:
-        sizes = "2" if batches == [2] else f"2 to {batches[-1]}"
+    if batch > 1:  # one example may be refused elsewhere: BatchNorm has nothing to normalise it by
+        sizes = "2" if batch == 2 else f"2 to {batch}"
         ways.append(f"a batch size of {sizes}{_on(world_size)}")
     if parts:
-        ways.append(f"--accumulate {parts[-1]}{' or less' if parts[-1] > 1 else ''}")
+        ways.append(f"--accumulate {parts}{' or less' if parts > 1 else ''}")
     if ranks:
-        where = f"{_on(ranks[-1])} or fewer" if ranks[-1] > 1 else " in one process"
+        where = f"{_on(ranks)} or fewer" if ranks > 1 else " in one process"
         ways.append(f"batch size {batch_size}{where}")
     what = f"batch of {batch_size}" if accumulate == 1 else f"step of {accumulate} × {batch_size}"
     return (
