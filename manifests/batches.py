@@ -24,9 +24,14 @@ def full_batches(song_counts: Collection[int], batch_size: int, ranks: int = 1) 
     """
     histogram = Counter(song_counts)
     for k in range(sum(song_counts) // (batch_size * ranks), 0, -1):
-        if _held(histogram, k * ranks) >= k * ranks * batch_size:
+        if _fills(histogram, batch_size, k * ranks):
             return k
     return 0
+
+
+def fills(song_counts: Collection[int], batch_size: int, n_batches: int) -> bool:
+    """Tell whether excerpts of so many songs hold k batches of B different songs."""
+    return _fills(Counter(song_counts), batch_size, n_batches)
 
 
 def largest_batch(song_counts: Collection[int], ranks: int = 1) -> int:
@@ -37,6 +42,10 @@ def largest_batch(song_counts: Collection[int], ranks: int = 1) -> int:
 def most_ranks(song_counts: Collection[int], batch_size: int) -> int:
     """Return the largest ``ranks`` for which ``full_batches`` is not 0; 0 where none is."""
     return full_batches(song_counts, batch_size)
+
+
+def _fills(histogram: Counter[int], batch_size: int, batches: int) -> bool:
+    return _held(histogram, batches) >= batches * batch_size
 
 
 def _held(histogram: Counter[int], batches: int) -> int:

@@ -17,9 +17,14 @@ from manifests.decoding import BLOCK_FRAMES, AudioError, AudioHeader, Block
 from manifests.errors import ManifestError, UsageError
 
 
+def finds_ffmpeg() -> bool:
+    """Tell whether both programs are there."""
+    return all(shutil.which(program) for program in ("ffmpeg", "ffprobe"))
+
+
 def expect_ffmpeg() -> None:
     """Raise UsageError where the programs are missing."""
-    if shutil.which("ffmpeg") is None or shutil.which("ffprobe") is None:
+    if not finds_ffmpeg():
         raise UsageError(
             "--decoder ffmpeg: the ffmpeg and ffprobe programs are not found; install ffmpeg or "
             "use --decoder soundfile"

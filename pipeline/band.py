@@ -64,13 +64,17 @@ def band_limit_hz(config: SetConfig, corpora: Iterable[Sequence[Clip]]) -> float
     return round(band_hz, 1) if band_hz < RATE_SHARE * SAMPLE_RATE else None
 
 
-def band_note(config: SetConfig, corpora: Iterable[Sequence[Clip]]) -> str:
-    """Return which corpus sets the band limit and why; empty where ``auto`` cuts nothing."""
-    every = list(corpora)
-    band_hz = band_limit_hz(config, every)
+def band_note(config: SetConfig, band_hz: float | None, corpora: Iterable[Sequence[Clip]]) -> str:
+    """Return which corpus sets the band limit and why; empty where ``auto`` cuts nothing.
+
+    Args:
+        config: gives ``--band-limit``.
+        band_hz: what ``band_limit_hz`` returned.
+        corpora: what it was given.
+    """
     if config.band_limit != "auto" or band_hz is None:
         return ""
-    edge = _narrowest(every)
+    edge = _narrowest(corpora)
     why = f"95 % of its clips hold nothing above {edge.bandwidth_hz:,.0f} Hz"
     if edge.hz < edge.bandwidth_hz:
         why = f"its sample rate is {edge.rate_hz:,.0f} Hz"

@@ -20,9 +20,15 @@ SHARD_FILE: Final = re.compile(r"shard-\d{6}\.(tar|json)")
 
 
 def entries(out: str) -> list[str]:
-    """Return the sorted names of files and folders directly in ``out``; none where it is not."""
+    """Return the sorted names of files and folders directly in ``out``; none where it is not.
+
+    Raises:
+        ManifestError: it is a file.
+    """
     if store.is_local(out):
         path = store.local_path(out)
+        if path.exists() and not path.is_dir():
+            raise ManifestError(f"{out}: expected a folder, got a file; choose another place")
         return sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
     file_system, path_there = store.filesystem(out)
     file_system.invalidate_cache()

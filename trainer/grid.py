@@ -81,7 +81,7 @@ def run_grid(
     encoders = {
         encoder_path(out, cell): cell for cell in grid if cell.config.encoder_init != RANDOM
     }
-    _check(grid, suite, system)
+    sets = _check(grid, suite, system)
     store.write_text(str(out / "grid.json"), pretty_json([asdict(cell) for cell in grid]))
     students = [cell for cell in grid if cell.config.method == "noisy-student"]
     others = [cell for cell in grid if cell not in students]
@@ -100,12 +100,8 @@ def run_grid(
             failed.setdefault(cell.name, f"its teacher: {failed[teacher.name]}")
     left = [cell for cell in students if cell.name not in failed]
     failed |= _train_all(partial(train_cell, others=others), left, suite, out, system, jobs=jobs)
-    urls = {request.url for k in {cell.k for cell in grid} for request in suite.requests(k)}
-    return GridRuns(
-        runs=[str(out / cell.name) for cell in grid if cell.name not in failed],
-        sets=frozenset(load_set(url).index.name for url in urls),
-        failed=failed,
-    )
+    runs = [str(out / cell.name) for cell in grid if cell.name not in failed]
+    return GridRuns(runs, sets, failed)
 
 
 def _train_all(
@@ -168,8 +164,13 @@ def _settle_in() -> None:
     multiprocessing.set_start_method("forkserver", force=True)
 
 
-def _check(grid: list[Cell], suite: Suite, system: SystemConfig) -> None:
-    """Check the options of every cell, and the sets of every kind, before the first is trained."""
+def _check(grid: list[Cell], suite: Suite, system: SystemConfig) -> frozenset[str]:
+    """Check the options of every cell, and the sets of every kind, before the first is trained.
+
+    Returns:
+        Names of the sets that the cells are scored on.
+    """
+    names = set[str]()
     for cell in grid:
         check_options(cell.config)
     with open_compute(system) as compute:
@@ -182,17 +183,18 @@ def _check(grid: list[Cell], suite: Suite, system: SystemConfig) -> None:
             stages -= {1} if config.encoder_init == RANDOM else set()
             check_run(config, roles, compute, stages, _given_teacher(cell))
             tags, length = roles.open("train").index.tags, chunk_samples(config.model)
-            check_sets(
-                [
-                    evaluation_set(
-                        load_set(request.url),
-                        tags,
-                        chunk_samples=length,
-                        perturbations=suite.perturbations,
-                    )
-                    for request in suite.requests(cell.k)
-                ]
-            )
+            tests = [
+                evaluation_set(
+                    load_set(request.url),
+                    tags,
+                    chunk_samples=length,
+                    perturbations=suite.perturbations,
+                )
+                for request in suite.requests(cell.k)
+            ]
+            check_sets(tests)
+            names |= {test.label.name for test in tests}
+    return frozenset(names)
 
 
 def _reading(config: TrainConfig) -> TrainConfig:

@@ -8,7 +8,6 @@ does touch the networks, the mean of BatchNorm statistics over ranks, goes by th
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -20,7 +19,7 @@ import torch
 from manifests.errors import ManifestError, UsageError
 from trainer.runs.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from trainer.runs.distributed import World, average_buffers
-from trainer.runs.divergence import check_loss, check_weights
+from trainer.runs.divergence import check_loss, check_score, check_weights
 from trainer.runs.folder import RunFolder
 from trainer.runs.lock import locked
 from trainer.runs.metrics_log import MetricsLog
@@ -225,12 +224,7 @@ class Keeper:
         if self._log is not None:
             named = {f"valid/{name}": value for name, value in figures.items()}
             self._log.write(step, {**named, "valid/score": score})
-        if not math.isfinite(score):
-            raise ManifestError(
-                f"{self.run.path}: {self.stage} diverged at step {step}: expected a finite "
-                f"validation score, got {score}; lower {stage_option(self.stage, 'lr')}, and train "
-                "anew with --overwrite or into another --out"
-            )
+        check_score(self.run.path, self.stage, step, score)
         if self.best is None or score > self.best:
             self.best = score
             if self.world.is_main:

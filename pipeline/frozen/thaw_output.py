@@ -12,7 +12,6 @@ from manifests.shardset import INDEX, load_set
 from pipeline.frozen.marker import Marker, read_marker
 from pipeline.frozen.thaw_plan import THAW, thaw_url
 from pipeline.frozen.thawed_set import EXTRA_FILES, VERDICTS
-from pipeline.frozen.write import folder_names
 from pipeline.set_files import (
     SHARD_FILE,
     clear,
@@ -45,7 +44,7 @@ def prepare_thaw(out: str, marker: Marker, *, overwrite: bool) -> bool:
     Raises:
         ManifestError: it holds something else.
     """
-    names = folder_names(out)
+    names = entries(out)
     refuse_others(out, names, "this thaw")
     if not is_set(names) or _not_begun(out, names):
         return True
@@ -74,7 +73,7 @@ def check_thaw_place(out: str) -> None:
     Raises:
         ManifestError: it holds something else than a set.
     """
-    refuse_others(out, folder_names(out), "this thaw")
+    refuse_others(out, entries(out), "this thaw")
 
 
 def _not_begun(out: str, names: list[str]) -> bool:

@@ -34,6 +34,7 @@ from pipeline.frozen.recipe import (
     Recipe,
 )
 from pipeline.frozen.with_audio import SET_FILES
+from pipeline.set_files import entries
 
 _OURS: Final = frozenset((*RECIPE_FILES, CHECKSUMS, *SET_FILES))
 
@@ -86,7 +87,7 @@ def check_folder(url: str) -> bool:
     Raises:
         ManifestError: the folder holds a set or something else.
     """
-    names = [name for name in folder_names(url) if not name.startswith(".")]
+    names = [name for name in entries(url) if not name.startswith(".")]
     if INDEX in names and PLAN not in names:
         raise ManifestError(f"{url}: expected a new folder, found a set; choose another -o")
     if CHECKSUMS in names and PLAN in names:
@@ -134,25 +135,6 @@ def _is_shard(name: str) -> bool:
     return name.startswith("shard-") and name.endswith((".tar", ".json"))
 
 
-def folder_names(url: str) -> list[str]:
-    """Return the names of files and folders directly in a folder; empty where there is none.
-
-    Raises:
-        ManifestError: it is a file.
-    """
-    if not store.is_local(url):
-        file_system, folder = store.filesystem(url)
-        file_system.invalidate_cache()
-        if not file_system.isdir(folder):
-            return []
-        found = (str(name).rstrip("/") for name in file_system.ls(folder, detail=False))
-        return sorted(name.rpartition("/")[2] for name in found if name != folder.rstrip("/"))
-    path = store.local_path(url)
-    if path.exists() and not path.is_dir():
-        raise ManifestError(f"{url}: expected a folder, got a file; choose another -o")
-    return sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
-
-
 def remove_leftovers(url: str, names: Collection[str]) -> None:
     """Remove what a freeze that was cut short left and this recipe does not hold.
 
@@ -161,12 +143,12 @@ def remove_leftovers(url: str, names: Collection[str]) -> None:
         names: all files that the recipe will hold.
     """
     store.remove_partials(url)
-    for name in folder_names(url):
+    for name in entries(url):
         if (name in _OURS or _is_shard(name)) and name not in names:
             store.remove(store.join(url, name))
 
 
 def write_files(url: str, files: Mapping[str, bytes]) -> None:
-    """Write the files of a recipe, ``manifest-sha256.txt`` last: it marks the recipe as whole."""
-    for name in sorted(files, key=lambda name: name == CHECKSUMS):
-        store.write_bytes(store.join(url, name), files[name])
+    """Write the files of a recipe in their order; see ``recipe_files``."""
+    for name, data in files.items():
+        store.write_bytes(store.join(url, name), data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from manifests.errors import UsageError
+from manifests.ffmpeg import finds_ffmpeg
 from manifests.resample import expect_resampler
 from manifests.subset import Subset
 from pipeline.fingerprint import tools
@@ -98,10 +99,13 @@ def match_recipe(
         rows = tuple(row for row in rows if row.key in chosen)
     wanted = wanted_sources(rows, recipe.sources)
     check_roots(wanted, roots)
-    here = tools(recipe.config.read)
-    if here["decoder"].endswith("not found"):
-        raise UsageError(f"{recipe.header.name}: was decoded with ffmpeg, which is not found here")
+    if recipe.config.decoder == "ffmpeg" and not finds_ffmpeg():
+        raise UsageError(
+            f"{recipe.header.name}: was decoded with ffmpeg, of which ffmpeg or ffprobe is not "
+            "found here; install it"
+        )
     expect_resampler(recipe.config.resampler)
+    here = tools(recipe.config.read)
     show = reporter or SilentReporter()
     roots = with_recipe_options(roots, recipe.header.config)
     found = match_sources(

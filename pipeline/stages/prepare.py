@@ -106,7 +106,7 @@ def plan_single(
 
 def band_notes(config: SetConfig, band_hz: float | None, scans: Iterable[Scan]) -> list[str]:
     """Return which corpus sets the band; where that takes much of the music it is logged too."""
-    note = band_note(config, [s.clips for s in scans])
+    note = band_note(config, band_hz, [s.clips for s in scans])
     if note and band_hz is not None and band_hz < LOW_BAND_HZ:
         _log.warning("%s", note)
     return [note] if note else []

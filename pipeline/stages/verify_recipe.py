@@ -15,7 +15,7 @@ from pipeline.frozen.marker import read_marker
 from pipeline.frozen.recipe import CHECKSUMS, PLAN, RECIPE, SKETCHES, SOURCES, TAGS
 from pipeline.frozen.subset import check_subset
 from pipeline.frozen.untrusted import check_plain_file
-from pipeline.frozen.write import folder_names
+from pipeline.set_files import entries
 from pipeline.sources import absolute_url
 from pipeline.stages.verify import Verdict
 
@@ -39,7 +39,7 @@ def verify_recipe(url: str, subset: Subset | None = None) -> Verdict:
     hashes = read_manifest(url)
     problems = [
         f"{name}: a file that {CHECKSUMS} does not list"
-        for name in folder_names(url)
+        for name in entries(url)
         if name not in hashes and name != CHECKSUMS
     ]
     for name, sha256 in hashes.items():

@@ -44,19 +44,19 @@ def test_the_real_corpora_keep_their_figures() -> None:
 
 def test_a_note_names_the_corpus_that_sets_the_band() -> None:
     wide = corpus(44_100, 20_000.0)
-    assert band_note(AUTO, [wide, corpus(16_000, 7_900.0)]) == (
+    assert band_note(AUTO, 7_200.0, [wide, corpus(16_000, 7_900.0)]) == (
         "band: up to 7,200 Hz, from folder: its sample rate is 16,000 Hz"
     )
-    assert band_note(AUTO, [wide, corpus(16_000, 6_000.0)]) == (
+    assert band_note(AUTO, 6_000.0, [wide, corpus(16_000, 6_000.0)]) == (
         "band: up to 6,000 Hz, from folder: 95 % of its clips hold nothing above 6,000 Hz"
     )
-    assert band_note(AUTO, [wide]) == ""
-    assert band_note(SetConfig(band_limit="3000"), [wide]) == ""
+    assert band_note(AUTO, None, [wide]) == ""
+    assert band_note(SetConfig(band_limit="3000"), 3_000.0, [wide]) == ""
 
 
 def test_a_low_band_is_said_aloud(caplog: pytest.LogCaptureFixture) -> None:
     said = "band: up to 1,000 Hz, from folder: 95 % of its clips hold nothing above 300 Hz; music "
-    assert band_note(AUTO, [corpus(44_100, 300.0)]).startswith(said)
+    assert band_note(AUTO, 1_000.0, [corpus(44_100, 300.0)]).startswith(said)
     config = SetConfig(music=("folder",))
     wide, hums = (scan_of(corpus(44_100, hz)) for hz in (9_000.0, 300.0))
     assert band_notes(config, 9_000.0, [wide]) and not caplog.messages

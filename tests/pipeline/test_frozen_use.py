@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
-from frozen_teams import build, roots, run
+from frozen_teams import build, restate, roots, rows, run
 from tiny_corpora import Corpora
 
 
@@ -39,6 +41,21 @@ def test_wrong_use_is_said_in_a_line(
     code = 1 if "--subset" in arguments else 2
     done = run("thaw", recipe, *given, "--out", tmp_path / "out", code=code)
     assert said in done.output and not (tmp_path / "out").exists()
+
+
+def test_a_missing_decoder_is_said_before_any_source_is_read(
+    recipe: Path, corpora: Corpora, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = Path(shutil.copytree(recipe, tmp_path / "tiny.v1"))
+    config = json.loads((copy / "recipe.json").read_bytes())["config"]
+    restate(copy, rows(copy), config=config | {"decoder": "ffmpeg"})
+    monkeypatch.setattr(
+        "shutil.which", lambda program: f"/bin/{program}" if program == "ffmpeg" else None
+    )
+    done = run("thaw", copy, *roots(corpora), "--out", tmp_path / "out", code=2)
+    assert "was decoded with ffmpeg, of which ffmpeg or ffprobe is not found here; install it" in (
+        done.output
+    )
 
 
 def test_a_set_and_a_spec_are_no_recipes(recipe: Path, tmp_path: Path) -> None:

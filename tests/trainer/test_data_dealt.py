@@ -10,10 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_refs import fake_refs
 
-from manifests.batches import full_batches, largest_batch, most_ranks
+from manifests.batches import fills, full_batches, largest_batch, most_ranks
 from trainer.data.order import dealt_orders, rank_orders
 from trainer.data.plan import BatchPlan
-from trainer.data.songs import fills
 
 SONGS = [
     song
@@ -89,10 +88,14 @@ def test_every_rank_has_what_can_exist_and_no_example_comes_twice(
 def test_songs_are_dealt_in_those_passes_alone_whose_ranges_fall_short() -> None:
     shards, songs = [[0, 1, 2], [3, 4, 5]], ["a", "a", "b", "c", "d", "d"]
     orders = rank_orders(shards, 2, 9, 0, 0)
-    assert not all(fills(order, songs, 3, 1) for order in orders)
+    assert not all(_fills(order, songs) for order in orders)
     dealt = dealt_orders(shards, 2, 9, 0, 0, songs=songs, n_batches=1)
-    assert all(fills(order, songs, 3, 1) for order in dealt)
+    assert all(_fills(order, songs) for order in dealt)
     assert sorted(dealt[0] + dealt[1]) == list(range(6))
     refs = fake_refs([0, 1, 2, 3, 4, 5], per_shard=3)
     plan = BatchPlan("x", refs, batch_size=3, seed=0, world_size=2)
     assert sorted(plan.batch(0)[1]) == sorted(rank_orders(shards, 2, 9, 0, 0)[0])
+
+
+def _fills(order: list[int], songs: list[str]) -> bool:
+    return fills(Counter(songs[example] for example in order).values(), 3, 1)

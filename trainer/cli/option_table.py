@@ -21,16 +21,17 @@ from trainer.config import (
     SystemConfig,
     TagConfig,
 )
+from trainer.runs.stage_options import PREFIXES
 
 SECTIONS: Final[dict[str, tuple[type, str]]] = {
     "model": (ModelConfig, ""),
     "snr": (SnrConfig, "snr"),
     "step": (StepConfig, ""),
-    "encoder": (EncoderConfig, "encoder"),
-    "domain": (DomainConfig, "classifier"),
+    "encoder": (EncoderConfig, PREFIXES["encoder"]),
+    "domain": (DomainConfig, PREFIXES["domain"]),
     "tagger": (TagConfig, ""),
     "student": (StudentConfig, ""),
-    "pooling": (PoolingConfig, "pooling"),
+    "pooling": (PoolingConfig, PREFIXES["pooling"]),
     "system": (SystemConfig, ""),
 }
 """Config section: its class, and what its options begin with."""

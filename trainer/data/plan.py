@@ -16,11 +16,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from manifests.batches import full_batches, largest_batch, most_ranks
+from manifests.batches import fills, full_batches, largest_batch, most_ranks
 from manifests.errors import UsageError
 from trainer.data.index import ExampleRef
 from trainer.data.order import by_shard, dealt_orders, rank_orders, rank_ranges
-from trainer.data.songs import fills, song_batches
+from trainer.data.songs import song_batches
 
 logger = logging.getLogger(__name__)
 
@@ -125,7 +125,8 @@ class BatchPlan:
         """
         shape = (self._shards, self.world_size, self.window, self.seed, pass_number)
         orders = rank_orders(*shape)
-        if all(fills(order, self._songs, size, self.steps_per_pass) for order in orders):
+        counts = (Counter(self._songs[example] for example in order) for order in orders)
+        if all(fills(own.values(), size, self.steps_per_pass) for own in counts):
             return orders
         return dealt_orders(*shape, songs=self._songs, n_batches=self.steps_per_pass)
 

@@ -29,7 +29,7 @@ def song_batches(
         orders: examples of each rank, in order.
         songs: song of every example.
         batch_size: B.
-        n_batches: k, so many that every order ``fills`` them.
+        n_batches: k, so many that every order fills them.
 
     Returns:
         By rank and batch, the B examples.
@@ -52,12 +52,6 @@ def song_batches(
             elsewhere |= held
             batches[rank].append(batch)
     return batches
-
-
-def fills(order: Sequence[int], songs: Sequence[str], batch_size: int, n_batches: int) -> bool:
-    """Tell whether an order holds k batches of B different songs: sum_s min(c_s, k) >= k·B."""
-    counts = Counter(songs[example] for example in order)
-    return sum(min(count, n_batches) for count in counts.values()) >= n_batches * batch_size
 
 
 def _take_critical(

@@ -38,6 +38,19 @@ def check_weights(run: Path, stage: str, step: int, modules: Iterable[torch.nn.M
         raise ManifestError(f"{run}: weights are not finite at step {step}; {_advice(stage)}")
 
 
+def check_score(run: Path, stage: str, step: int, score: float) -> None:
+    """Check the score of a validation, before it may count as the best.
+
+    Raises:
+        ManifestError: it is not finite.
+    """
+    if not math.isfinite(score):
+        raise ManifestError(
+            f"{run}: {stage} diverged at step {step}: expected a finite validation score, got "
+            f"{score}; {_advice(stage)}"
+        )
+
+
 def _advice(stage: str) -> str:
     return (
         f"lower {stage_option(stage, 'lr')}, and train anew with --overwrite or into another --out"

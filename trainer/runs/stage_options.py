@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-_PREFIXES: Final = {"encoder": "encoder-", "domain": "classifier-", "pooling": "pooling-"}
-"""Stages with options of their own."""
+PREFIXES: Final = {"encoder": "encoder", "domain": "classifier", "pooling": "pooling"}
+"""What the options of stages that have some of their own begin with."""
 
 
 def stage_option(stage: str, field: str) -> str:
     """Return an option of a stage by its name in the log, e.g. ``--encoder-lr``."""
-    return f"--{_PREFIXES.get(stage, '')}{field}"
+    return f"--{PREFIXES[stage]}-{field}" if stage in PREFIXES else f"--{field}"
