@@ -15,6 +15,7 @@ from pipeline.cli.options import apply, as_json
 from pipeline.cli.requests import Request, make_plans, make_request
 from pipeline.cli.set_options import set_options
 from pipeline.cli.text import build_lines, human_bytes, plan_lines
+from pipeline.cli.visible import visible
 from pipeline.planned import Plan
 from pipeline.progress import reporter
 from pipeline.reject_limit import check_rejects
@@ -74,6 +75,9 @@ def build_shards(ctx: click.Context, /, as_json: bool, out: str, **values: Any) 
     for key, plan in plans.items():  # all of a suite before the first is rendered
         check_rejects(plan, request.run.max_reject_percent)
         check_place(plan, targets[key], roots, overwrite=overwrite)
+    notes = list(dict.fromkeys(note for plan in plans.values() for note in plan.notes))
+    if not as_json:
+        click.echo("".join(f"{visible(note)}\n" for note in notes), nl=False, err=True)
     summaries = []
     for key, plan in plans.items():
         if not as_json:
@@ -82,7 +86,8 @@ def build_shards(ctx: click.Context, /, as_json: bool, out: str, **values: Any) 
     if request.suite:
         _write_suites(out, plans)
     if as_json:
-        record = {"sets": [asdict(s) for s in summaries], "left_out": left_out}
+        sets = [asdict(summary) for summary in summaries]
+        record = {"sets": sets, "left_out": left_out, "notes": notes}
         click.echo(pretty_json(record), nl=False)
     else:
         _say_done(summaries, left_out, request)

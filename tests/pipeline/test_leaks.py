@@ -101,7 +101,10 @@ def test_plan_and_card_count_leaks_and_go_on(corpora: Corpora, tmp_path: Path) -
     (record,) = planned["sets"]
     assert [note for note in record["notes"] if "leak" in note] == [f"leak: {SHARED}"]
     assert f"  leak: {SHARED}" in run("plan", *given).stdout.splitlines()
-    run("build-shards", *given, "--out", tmp_path / "set")
+    said = run("build-shards", *given, "--out", tmp_path / "set").stderr
+    assert said.splitlines().count(f"leak: {SHARED}") == 1
+    again = run("build-shards", *given, "--out", tmp_path / "set", "--json")
+    assert f"leak: {SHARED}" in json.loads(again.stdout)["notes"] and SHARED not in again.stderr
     card = (tmp_path / "set/README.md").read_text()
     assert "## Leaks\n\nWhat splits of the corpora share" in card and f"\n* {SHARED}\n" in card
     built = json.loads((tmp_path / "set/index.json").read_text())
