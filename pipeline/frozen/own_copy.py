@@ -113,8 +113,8 @@ class _OwnCopy:
         self._workers = workers
         self._reporter = reporter or SilentReporter()
         self._tree = FileTree(self._root)
-        metadata = roots.metadata.get(name)
-        self._names = self._read_names(name, metadata, roots.corpus_options)
+        metadata, options = roots.metadata_of(role, name), roots.options_of(role, name)
+        self._names = self._read_names(name, metadata, options)
         self._official = set(self._names.values()) if name not in UNNAMED else set[str]()
 
     def _read_names(

@@ -143,3 +143,16 @@ def test_a_file_name_in_a_recipe_is_only_looked_up(corpora: Corpora, tmp_path: P
     )
     reseal(tmp_path / "tiny.v1", sources__jsonl=data)
     run("thaw", tmp_path / "tiny.v1", *roots(corpora), "--out", tmp_path / "out", "--jobs", 1)
+
+
+def test_the_table_of_a_music_folder_is_not_looked_for_among_the_noises(
+    corpora: Corpora, tmp_path: Path
+) -> None:
+    music = Path(shutil.copytree(corpora.music, tmp_path / "music"))
+    table = (music / "metadata.csv").rename(tmp_path / "songs.csv")
+    given = ("--music", f"folder={music}", "--noise", f"folder={corpora.noise}", "--jobs", 1,
+             "--folder-csv", table)  # fmt: skip
+    run("build-shards", *given, "--limit", 2, "--out", tmp_path / "set")
+    run("freeze", tmp_path / "set", "-o", tmp_path / "tiny.v1", "--jobs", 1)
+    said = run("thaw", tmp_path / "tiny.v1", *given, "--out", tmp_path / "out").stderr
+    assert "looked for by content" not in said and said.count("found by name") == 2
