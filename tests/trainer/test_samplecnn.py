@@ -91,6 +91,27 @@ def test_layouts_agree_in_output_gradients_and_buffers(last_kernel: int) -> None
         assert "num_batches" not in name or after == 1
 
 
+def test_layouts_agree_in_eval_mode_where_every_norm_is_folded() -> None:
+    torch.manual_seed(5)
+    plain = SampleCNN(0.1, layout="conv1d").double()
+    for name, value in (*plain.named_buffers(), *plain.named_parameters()):
+        if "norm" in name and value.is_floating_point():
+            nn.init.uniform_(value, 0.5, 1.5)
+    fast = SampleCNN(0.1, layout="conv2d").double()
+    fast.load_state_dict(plain.state_dict())
+    audio = torch.randn(2, 1, CHUNK, dtype=torch.float64)
+    gradients = []
+    for encoder in (plain, fast):
+        given = audio.clone().requires_grad_()
+        encoder.eval()(given).square().sum().backward()
+        gradients.append([given.grad, *(parameter.grad for parameter in encoder.parameters())])
+    torch.testing.assert_close(fast(audio), plain(audio), rtol=1e-9, atol=1e-9)
+    for quick, slow in zip(*gradients, strict=True):
+        torch.testing.assert_close(quick, slow, rtol=1e-7, atol=1e-9)
+    for after, before in zip(fast.buffers(), plain.buffers(), strict=True):
+        torch.testing.assert_close(after, before, rtol=0, atol=0)
+
+
 def test_a_norm_of_another_kind_is_not_folded() -> None:
     """As after ``SyncBatchNorm.convert_sync_batchnorm``: it sees the activations themselves."""
     torch.manual_seed(4)

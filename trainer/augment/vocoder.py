@@ -57,10 +57,7 @@ def play_at_speed(
         )
     window = torch.hann_window(n_fft, device=audio.device, dtype=audio.dtype)
     padded = F.pad(audio[:, None], (n_fft // 2, shortest), mode="reflect")[:, 0]
-    spectrum = torch.fft.rfft(padded.unfold(1, n_fft, hop) * window)  # (n, frames, bins)
-    magnitude = spectrum.abs()
-    phase = spectrum.angle()
-    del spectrum
+    magnitude, phase = _polar(torch.fft.rfft(padded.unfold(1, n_fft, hop) * window))
     # Frame m of the result shows the source at frame m·speed; past the end, the last one.
     place = torch.arange(n_frames(n_out, hop), device=audio.device) * speed[:, None]
     before = place.long().clamp(max=magnitude.shape[1] - 2)
@@ -83,6 +80,16 @@ def n_frames(n_out: int, hop: int) -> int:
     return math.ceil(n_out / hop) + OVERLAP - 1
 
 
+def _polar(spectrum: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return magnitude and phase: abs and angle, which PyTorch vectorises for real values alone."""
+    real, imaginary = spectrum.real.contiguous(), spectrum.imag.contiguous()
+    return _length(real, imaginary), torch.atan2(imaginary, real)
+
+
+def _length(real: torch.Tensor, imaginary: torch.Tensor) -> torch.Tensor:
+    return real.square().addcmul_(imaginary, imaginary).sqrt_()
+
+
 def _lock(loudness: torch.Tensor, phase: torch.Tensor) -> torch.Tensor:
     """Spectrum of given loudness whose phases agree within each spectral peak.
 
@@ -91,11 +98,17 @@ def _lock(loudness: torch.Tensor, phase: torch.Tensor) -> torch.Tensor:
     *less* its two neighbours; the phases within the main lobe of a Hann window alternate in sign,
     so the strongest bin of a peak then rules the others.
     """
-    spectrum = torch.polar(loudness, phase)
-    locked = spectrum.clone()
-    locked[..., 1:] -= spectrum[..., :-1]
-    locked[..., :-1] -= spectrum[..., 1:]
-    return locked.mul_(loudness / locked.abs().clamp(min=1e-20))
+    real = _less_neighbours(phase.cos().mul_(loudness))
+    imaginary = _less_neighbours(phase.sin().mul_(loudness))
+    scale = loudness / _length(real, imaginary).clamp_(min=1e-20)
+    return torch.complex(real.mul_(scale), imaginary.mul_(scale))
+
+
+def _less_neighbours(bins: torch.Tensor) -> torch.Tensor:
+    locked = bins.clone()
+    locked[..., 1:] -= bins[..., :-1]
+    locked[..., :-1] -= bins[..., 1:]
+    return locked
 
 
 def _overlap_add(frames: torch.Tensor, window: torch.Tensor) -> torch.Tensor:

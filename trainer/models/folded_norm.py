@@ -9,7 +9,8 @@ instead of a hundred channels:
 So γ (y - mean(y)) / √(var(y) + ε) + β is one linear map of t, whose weights are computed before
 any activation is. The largest activation of the network is then neither read for its statistics
 nor written a second time, forward and backward, and autograd takes the gradients through the small
-matrices. In eval mode the running statistics take the place of the batch's.
+matrices. In eval mode the running statistics take the place of the batch's, and the same holds
+behind any map (``fixed``).
 """
 
 from __future__ import annotations
@@ -33,16 +34,34 @@ def folded(
         (C, n_in) and (C,), in the type of the parameters.
     """
     with torch.autocast(triples.device.type, enabled=False):
-        mean, variance = norm.running_mean, norm.running_var
-        if norm.training:
-            mean_in, cov = _moments(triples)
-            wide = weight.double()
-            mean = (wide @ mean_in).to(weight.dtype) + bias
-            variance = ((wide @ cov) * wide).sum(dim=1).to(weight.dtype)
-            _update(norm, mean.detach(), variance.detach(), len(triples))
-        assert mean is not None and variance is not None  # SampleCNN's layers track both
-        scale = norm.weight / torch.sqrt(variance + norm.eps)
-        return scale[:, None] * weight, norm.bias + scale * (bias - mean)
+        if not norm.training:
+            return fixed(weight, bias, norm)
+        mean_in, cov = _moments(triples)
+        wide = weight.double()
+        mean = (wide @ mean_in).to(weight.dtype) + bias
+        variance = ((wide @ cov) * wide).sum(dim=1).to(weight.dtype)
+        _update(norm, mean.detach(), variance.detach(), len(triples))
+        return _normalised(weight, bias, norm, mean, variance)
+
+
+def fixed(
+    weight: torch.Tensor, bias: torch.Tensor, norm: nn.BatchNorm1d
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return weight (C, ...) and bias (C,) of a map normalised by the running statistics."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    return _normalised(weight, bias, norm, norm.running_mean, norm.running_var)
+
+
+def _normalised(
+    weight: torch.Tensor,
+    bias: torch.Tensor,
+    norm: nn.BatchNorm1d,
+    mean: torch.Tensor,
+    variance: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    scale = norm.weight / torch.sqrt(variance + norm.eps)
+    rows = scale.view(-1, *(1 for _ in weight.shape[1:]))
+    return rows * weight, norm.bias + scale * (bias - mean)
 
 
 def _moments(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -14,6 +14,7 @@ values each):
   result is already channels-last, and on a CPU its normalisation folds into it
   (``folded_norm``);
 * channels-last convolutions need no layout change before and after each call;
+* in eval mode every normalisation folds into the convolution in front of it;
 * ``relu(pool(x)) == pool(relu(x))`` because ReLU is monotone, and so are the gradients: the pool
   picks the same element, or all three are negative and the gradient is zero either way. Pooling
   first leaves a third of the values to ReLU.
@@ -31,7 +32,7 @@ from torch.nn import functional as F
 from manifests.errors import UsageError
 from manifests.rows import CHUNK_SAMPLES
 from trainer.models.backbone import Backbone, scaled
-from trainer.models.folded_norm import folded
+from trainer.models.folded_norm import fixed, folded
 
 Layout = Literal["conv1d", "conv2d"]
 
@@ -122,9 +123,9 @@ class SampleCNN(Backbone):
         frames = self._first(audio)
         for module in self.pooled:
             block = cast(_Block, module)
-            pooled = F.max_pool2d(block.norm(block.wide(frames)), (1, KERNEL))
+            pooled = F.max_pool2d(block.wide(frames), (1, KERNEL))
             frames = F.relu(pooled, inplace=True)
-        return F.relu(self.last.norm(self.last.wide(frames)), inplace=True).flatten(1)
+        return F.relu(self.last.wide(frames), inplace=True).flatten(1)
 
     def _first(self, audio: torch.Tensor) -> torch.Tensor:
         """Return the first layer's activations, (B, C, 1, 19683) in channels-last memory."""
@@ -164,9 +165,14 @@ class _Block(nn.Module):
         self.norm = _TimeBatchNorm(n_out)
 
     def wide(self, frames: torch.Tensor) -> torch.Tensor:
-        """Apply the convolution to (B, C, 1, T) in channels-last memory."""
+        """Convolve and normalise (B, C, 1, T) in channels-last memory."""
+        weight, bias = self.conv.weight, cast(torch.Tensor, self.conv.bias)
         padding = (0, cast(int, self.conv.padding[0]))
-        return F.conv2d(frames, self.conv.weight.unsqueeze(2), self.conv.bias, padding=padding)
+        if self.norm.training:
+            wide = F.conv2d(frames, weight.unsqueeze(2), bias, padding=padding)
+            return cast(torch.Tensor, self.norm(wide))
+        weight, bias = fixed(weight, bias, self.norm)
+        return F.conv2d(frames, weight.unsqueeze(2), bias, padding=padding)
 
 
 class _TimeBatchNorm(nn.BatchNorm1d):
