@@ -26,8 +26,8 @@ N_FFT: Final = 1024
 GRID_BITS: Final = 11
 GRID: Final = 1 << GRID_BITS
 """The factor is rounded to a multiple of 1/GRID (at most 0.6 cents off, at -700), so that every
-position between samples is a multiple too, and one table holds all interpolation kernels. A power of
-two: dividing whole numbers is slow."""
+position between samples is a multiple too, and one table holds all interpolation kernels. A
+power of two: dividing whole numbers is slow."""
 
 TAPS: Final = 16
 KAISER_BETA: Final = 7.0
