@@ -38,21 +38,22 @@ demo-train: demo-build
 	-$(BIN)/python -m trainer.bars $(DEMO)/runs --shards $(DEMO)/shards
 
 # The documented runs, docs/results.md. Real noise that training never hears, from its own sources:
-# make results ESC10=DIR MUSAN=DIR, make results-gpu ..., make backbones ... They say every length and rate themselves,
-# so that the demo preset may change.
+# make results ESC10=DIR MUSAN=DIR, make results-gpu ..., make backbones ... They say every length, batch and rate
+# themselves, so that the demo preset may change.
 RESULTS := results
 TRAIN_SCALE := 4
 CELL_JOBS := 2
 CONTROL_SEEDS := 0
 REAL := --music mtat=$(RESULTS)/corpora/magnatagatune --split test --noise-split all --snr 10 --snr 0 --snr -10
-LENGTH := --width 0.25 --encoder-epochs 75 --encoder-temperature 0.5 --classifier-epochs 10 --epochs 18
+BATCHES := --classifier-batch-size 24 --batch-size 24
+LENGTH := --width 0.25 --encoder-epochs 75 --encoder-temperature 0.5 --classifier-epochs 10 --epochs 18 $(BATCHES)
 FULL_WIDTH := --width 1 --encoder-epochs 120 --encoder-lr 5e-4 --classifier-epochs 8 --classifier-batch-size 48 \
               --epochs 16 --batch-size 48 --compile off --workers 2
-COMMON := --lr 5e-4 --validations 4 --encoder-validations 3 --classifier-validations 3
+COMMON := --encoder-batch-size 32 --lr 5e-4 --validations 4 --encoder-validations 3 --classifier-validations 3
 GRID = $(TRAIN) grid --preset demo --precision bfloat16 $(COMMON) $(LENGTH) --shards $(RESULTS)/shards --evaluate $(RESULTS)/real-esc10 \
        --evaluate $(RESULTS)/real-musan --out $(RESULTS)/runs --cell-jobs $(CELL_JOBS)
 
-BACKBONES := $(TRAIN) grid --preset demo --precision bfloat16 --width 0.25 $(COMMON) --rows docs/results/backbones.toml --shards $(RESULTS)/shards \
+BACKBONES := $(TRAIN) grid --preset demo --precision bfloat16 --width 0.25 $(COMMON) $(BATCHES) --rows docs/results/backbones.toml --shards $(RESULTS)/shards \
              --set test-musan=$(RESULTS)/real-musan --out $(RESULTS)/backbones --cell-jobs 2 --workers 0
 
 results-sets: $(STAMP)
