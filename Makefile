@@ -49,7 +49,7 @@ BATCHES := --classifier-batch-size 24 --batch-size 24
 LENGTH := --width 0.25 --encoder-epochs 75 --encoder-temperature 0.5 --classifier-epochs 10 --epochs 18 $(BATCHES)
 FULL_WIDTH := --width 1 --encoder-epochs 120 --encoder-lr 5e-4 --classifier-epochs 8 --classifier-batch-size 48 \
               --epochs 16 --batch-size 48 --compile off --workers 2
-COMMON := --encoder-batch-size 32 --lr-decay none --lr 5e-4 --validations 4 --encoder-validations 3 --classifier-validations 3
+COMMON := --encoder-batch-size 32 --lr 5e-4 --validations 4 --encoder-validations 3 --classifier-validations 3
 GRID = $(TRAIN) grid --preset demo --precision bfloat16 $(COMMON) $(LENGTH) --shards $(RESULTS)/shards --evaluate $(RESULTS)/real-esc10 \
        --evaluate $(RESULTS)/real-musan --out $(RESULTS)/runs --cell-jobs $(CELL_JOBS)
 

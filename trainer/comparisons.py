@@ -34,7 +34,6 @@ from trainer.data.reading import (
     UNLABELLED_PAIR,
 )
 from trainer.keeper import Keeper
-from trainer.learning_rate import LearningRate
 from trainer.loaders import open_loaders
 from trainer.losses import consistency_loss, tag_loss
 from trainer.models.heads import LabelPredictor
@@ -156,7 +155,6 @@ def train_comparison(
         {"params": list(predictor.parameters())},
     ]
     optimizer = Adam(groups, lr=stage.lr, fused=True)
-    rate = LearningRate(optimizer, config.step.lr_decay, n_steps)
     learning = [*encoder.parameters(), *predictor.parameters()]
     prepare, forward = prepared(config.model), compute.compiled(encoder)
     # ---- train -----------------------------------------------------------------
@@ -192,13 +190,12 @@ def train_comparison(
             if not both[0].ends_step:
                 continue
             average_gradients(learning, world)
-            factor = rate.set(both[0].step)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             # ---- log, validate, save ------------------------------------------
             step = both[0].step + 1
             heard = bounds_db(snr(both[0].step)) if noisy else {}
-            keeper.stepped(step, {**learning_rates(stage, factor), **heard})
+            keeper.stepped(step, {**learning_rates(stage), **heard})
             if keeper.validates(step):
                 with keeper.validation(step):
                     found = validation(

@@ -219,7 +219,7 @@ def _shared(cell: Cell) -> dict[str, Any]:
     config = cell.config
     snr = {name: value for name, value in asdict(config.snr).items() if "e2h" not in name}
     return {
-        "step": config.step.record(),
+        "step": asdict(config.step),
         "model": asdict(config.model),
         "encoder": asdict(config.encoder),
         "snr": snr,

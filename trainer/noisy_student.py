@@ -25,7 +25,6 @@ from trainer.compute import Compute, prepared
 from trainer.config import TrainConfig
 from trainer.data import Batch
 from trainer.keeper import Keeper
-from trainer.learning_rate import LearningRate
 from trainer.losses import tag_loss
 from trainer.models.heads import LabelPredictor
 from trainer.models.registry import new_encoder
@@ -132,7 +131,6 @@ def train_student(
         {"params": list(predictor.parameters())},
     ]
     optimizer = Adam(groups, lr=stage.lr, fused=True)
-    rate = LearningRate(optimizer, config.step.lr_decay, n_steps)
     learning = [*encoder.parameters(), *predictor.parameters()]
     forward, audio = compute.compiled(encoder), StudentAudio(config, round_number, compute)
     # ---- train -----------------------------------------------------------------
@@ -187,13 +185,12 @@ def train_student(
             if not labelled.ends_step:
                 continue
             average_gradients(learning, compute.world)
-            factor = rate.set(labelled.step)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             # ---- log, validate, save ------------------------------------------
             step = labelled.step + 1
             heard = bounds_db(snr(labelled.step)) if noisy else {}
-            keeper.stepped(step, {**learning_rates(stage, factor), **heard})
+            keeper.stepped(step, {**learning_rates(stage), **heard})
             if keeper.validates(step):
                 with keeper.validation(step):
                     found = validation(

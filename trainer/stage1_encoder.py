@@ -26,7 +26,6 @@ from trainer.data.reading import CONTRASTIVE_CLEAN, CONTRASTIVE_NOISY, UNLABELLE
 from trainer.gather import gather_with_gradient
 from trainer.gradient_cache import backward_in_parts
 from trainer.keeper import Keeper
-from trainer.learning_rate import LearningRate
 from trainer.loaders import open_loader, open_validation_loader
 from trainer.losses import nt_xent
 from trainer.models.backbone import Backbone
@@ -108,7 +107,6 @@ def train_encoder(config: TrainConfig, roles: Roles, run: RunFolder, compute: Co
     broadcast_modules([encoder, projector], world)
     parameters = [*encoder.parameters(), *projector.parameters()]
     optimizer = Adam(parameters, lr=stage.lr, fused=True)
-    rate = LearningRate(optimizer, config.step.lr_decay, n_steps)
     views = ContrastiveViews(config.model, stage, config.seed, compute)
     forward = compute.compiled(encoder)
     # ---- train -----------------------------------------------------------------
@@ -145,12 +143,11 @@ def train_encoder(config: TrainConfig, roles: Roles, run: RunFolder, compute: Co
             optimizer.zero_grad(set_to_none=True)
             loss = backward_in_parts(parts, embed, loss_of, [encoder, projector])
             average_gradients(parameters, world)
-            factor = rate.set(batches[0].step)
             optimizer.step()
             # ---- log, validate, save ------------------------------------------
             step = batches[0].step + 1
             keeper.heard({"loss": loss}, sum(batch.n_crops for batch in batches))
-            keeper.stepped(step, {"lr": stage.lr * factor, **bounds_db(snr)})
+            keeper.stepped(step, {"lr": stage.lr, **bounds_db(snr)})
             if keeper.validates(step):
                 with keeper.validation(step):
                     found = validation(encoder, projector, views)

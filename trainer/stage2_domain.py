@@ -21,7 +21,6 @@ from trainer.config import DomainConfig, TrainConfig
 from trainer.data import Loader, Part, SnrRange, make_part
 from trainer.data.reading import UNLABELLED_CLEAN, UNLABELLED_NOISY
 from trainer.keeper import Keeper
-from trainer.learning_rate import LearningRate
 from trainer.loaders import open_loaders, open_validation_loader
 from trainer.losses import domain_loss
 from trainer.metrics import balanced_domain_accuracy
@@ -74,7 +73,6 @@ def train_domain(
     broadcast_modules([encoder, classifier], world)
     parameters = list(classifier.parameters())
     optimizer = Adam(parameters, lr=stage.lr, fused=True)
-    rate = LearningRate(optimizer, config.step.lr_decay, n_steps)
     prepare = prepared(config.model)
     # ---- train -----------------------------------------------------------------
     keeper = Keeper(
@@ -106,12 +104,11 @@ def train_domain(
             if not source.ends_step:
                 continue
             average_gradients(parameters, world)
-            factor = rate.set(source.step)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             # ---- log, validate, save ------------------------------------------
             step = source.step + 1
-            keeper.stepped(step, {**bounds_db(snr(source.step)), "lr": stage.lr * factor})
+            keeper.stepped(step, {**bounds_db(snr(source.step)), "lr": stage.lr})
             if keeper.validates(step):
                 with keeper.validation(step):
                     found = validation(encoder, classifier, prepare, device)

@@ -32,7 +32,6 @@ from trainer.data.reading import (
     UNLABELLED_RECORDING,
 )
 from trainer.keeper import Keeper
-from trainer.learning_rate import LearningRate
 from trainer.loaders import open_loaders
 from trainer.losses import consistency_loss, domain_loss, tag_loss
 from trainer.models.freeze import freeze, unfreeze
@@ -185,7 +184,6 @@ def train_dat(
     if stage.freeze:
         freeze(domain)
     optimizer = tagger_optimizer(nets, stage)
-    rate = LearningRate(optimizer, config.step.lr_decay, n_steps)
     learning = [p for group in optimizer.param_groups for p in group["params"]]
     prepare = prepared(config.model)
     # ---- train -----------------------------------------------------------------
@@ -234,12 +232,12 @@ def train_dat(
             if not source.ends_step:
                 continue
             average_gradients(learning, world)
-            rates = learning_rates(stage, rate.set(source.step))
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             # ---- log, validate, save ------------------------------------------
             step = source.step + 1
-            keeper.stepped(step, {"lambda_alpha": weight, **bounds_db(snr(source.step)), **rates})
+            heard = bounds_db(snr(source.step))
+            keeper.stepped(step, {"lambda_alpha": weight, **heard, **learning_rates(stage)})
             if keeper.validates(step):
                 warn_of_overshoot(accuracies, 2 * stage.batch_size, step)
                 with keeper.validation(step):

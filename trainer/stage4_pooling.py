@@ -33,7 +33,6 @@ from trainer.data.index import restrict
 from trainer.data.lengths import check_chunks
 from trainer.data.reading import LABELLED_CLEAN, LABELLED_PAIR
 from trainer.keeper import Keeper
-from trainer.learning_rate import LearningRate
 from trainer.models.freeze import freeze
 from trainer.models.pooling import AttentionPooling, pooled
 from trainer.models.registry import chunk_samples
@@ -144,7 +143,6 @@ def train_pooling(
     broadcast_modules([pooling], world)
     parameters = list(pooling.parameters())
     optimizer = Adam(parameters, lr=stage.lr, fused=True)
-    rate = LearningRate(optimizer, config.step.lr_decay, n_steps)
     # ---- train -----------------------------------------------------------------
     modules = {"encoder": encoder, "predictor": predictor, POOLING: pooling}
     keeper = Keeper(
@@ -175,11 +173,10 @@ def train_pooling(
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             average_gradients(parameters, world)
-            factor = rate.set(step)
             optimizer.step()
             # ---- log, validate, save ------------------------------------------
             keeper.heard({"loss": loss}, len(chosen))
-            keeper.stepped(step + 1, {"lr": stage.lr * factor})
+            keeper.stepped(step + 1, {"lr": stage.lr})
             if keeper.validates(step + 1):
                 with keeper.validation(step + 1):
                     found = validation(pooling, device)

@@ -30,10 +30,9 @@ def labels_of(tags: torch.Tensor | None) -> torch.Tensor:
     return tags
 
 
-def learning_rates(config: TagConfig, factor: float) -> dict[str, float]:
-    """Return the learning rates for the log, by the factor of their decay."""
-    lr = config.lr * factor
-    return {"lr": lr, "lr_encoder": lr * config.encoder_lr_scale}
+def learning_rates(config: TagConfig) -> dict[str, float]:
+    """Return the learning rates for the log."""
+    return {"lr": config.lr, "lr_encoder": config.lr * config.encoder_lr_scale}
 
 
 def total(losses: Callable[[], dict[str, torch.Tensor]]) -> torch.Tensor:

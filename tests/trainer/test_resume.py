@@ -50,8 +50,6 @@ def plain(run_folder: Path) -> list[dict[str, object]]:
         ("domain", 4, ("--classifier-dropout", "0.3")),
         ("dat", 2, ("--refresh-domain-classifier", "3", "--refresh-steps", "2")),
         ("dat", 4, ("--finetune", "--classifier-dropout", "0.3")),
-        ("encoder", 3, ("--lr-decay", "cosine")),
-        ("dat", 4, ("--lr-decay", "cosine")),
     ],
 )  # fmt: skip
 @pytest.mark.usefixtures("save_often")

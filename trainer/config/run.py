@@ -69,7 +69,7 @@ class TrainConfig:
         Stage 4 is left out because it changes nothing in the tagger: it may be added to a run that
         is finished.
         """
-        values = asdict(self) | {"step": self.step.record()}
+        values = asdict(self)
         del values["pooling"]
         if self.domain.batchnorm:  # came later than the first runs, which had it
             del values["domain"]["batchnorm"]

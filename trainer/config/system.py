@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
-
-from trainer.learning_rate import Decay
+from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -50,17 +48,7 @@ class StepConfig:
         sync_batchnorm: ``on``: BatchNorm normalises by the batches of all ranks together (GPUs
             only; nothing to do in one process); ``off``: by each rank's own, and the running
             statistics are averaged.
-        lr_decay: ``cosine``: learning rates fall to 0 over each stage along half a cosine, which
-            settles short runs; ``none``: they stay.
     """
 
     accumulate: int = 1
     sync_batchnorm: Literal["off", "on"] = "off"
-    lr_decay: Decay = "none"
-
-    def record(self) -> dict[str, Any]:
-        """Return the values as JSON; the decay came later than the first runs, which had none."""
-        values = asdict(self)
-        if self.lr_decay == "none":
-            del values["lr_decay"]
-        return values
