@@ -19,16 +19,16 @@ PRESETS: Final[dict[str, dict[str, dict[str, Any]]]] = {
     "demo": {
         "model": {"width": 0.25},
         "encoder": {
-            "epochs": 5,
-            "batch_size": 16,
+            "epochs": 6,
+            "batch_size": 24,
             "lr": 1e-3,
             "temperature": 0.1,
             "validations": 1,
         },
-        "domain": {"epochs": 10, "batch_size": 12, "lr": 1e-3, "validations": 2},
+        "domain": {"epochs": 10, "batch_size": 16, "lr": 1e-3, "validations": 2},
         "tagger": {
             "epochs": 10,
-            "batch_size": 12,
+            "batch_size": 16,
             "lr": 1e-3,
             "validations": 2,
             "domain_loss": "confusion",
