@@ -25,10 +25,10 @@ PRESETS: Final[dict[str, dict[str, dict[str, Any]]]] = {
             "temperature": 0.1,
             "validations": 1,
         },
-        "domain": {"epochs": 10, "batch_size": 16, "lr": 1e-3, "validations": 2},
+        "domain": {"epochs": 12, "batch_size": 16, "lr": 1e-3, "validations": 2},
         "tagger": {
             "epochs": 10,
-            "batch_size": 16,
+            "batch_size": 12,
             "lr": 1e-3,
             "validations": 2,
             "domain_loss": "confusion",
