@@ -27,8 +27,8 @@ PRESETS: Final[dict[str, dict[str, dict[str, Any]]]] = {
         },
         "domain": {"epochs": 12, "batch_size": 16, "lr": 1e-3, "validations": 2},
         "tagger": {
-            "epochs": 10,
-            "batch_size": 12,
+            "epochs": 12,
+            "batch_size": 24,
             "lr": 1e-3,
             "validations": 2,
             "domain_loss": "confusion",
