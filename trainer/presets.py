@@ -25,7 +25,7 @@ PRESETS: Final[dict[str, dict[str, dict[str, Any]]]] = {
             "temperature": 0.1,
             "validations": 1,
         },
-        "domain": {"epochs": 12, "batch_size": 16, "lr": 1e-3, "validations": 2},
+        "domain": {"epochs": 15, "batch_size": 24, "lr": 1e-3, "validations": 2},
         "tagger": {
             "epochs": 12,
             "batch_size": 24,
