@@ -19,8 +19,8 @@ PRESETS: Final[dict[str, dict[str, dict[str, Any]]]] = {
     "demo": {
         "model": {"width": 0.25},
         "encoder": {
-            "epochs": 6,
-            "batch_size": 24,
+            "epochs": 7,
+            "batch_size": 32,
             "lr": 1e-3,
             "temperature": 0.1,
             "validations": 1,
