@@ -20,7 +20,7 @@ RATE_SHARE: Final = 0.45
 ODD_SHARE_PERCENT: Final = 5.0
 """A corpus' lowest rate is taken at this percentile: one stray 8 kHz file does not set the band."""
 LOW_BAND_HZ: Final = 4_000.0
-"""A lower limit takes so much of the music that it is said aloud."""
+"""A lower limit takes so much of the music that its note says what to do."""
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from manifests.errors import UsageError
-from pipeline.band import LOW_BAND_HZ, band_note
+from pipeline.band import band_note
 from pipeline.config import RunOptions, SetConfig
 from pipeline.leaks import leak_notes, undivided_notes
 from pipeline.planned import Plan
@@ -18,8 +17,6 @@ from pipeline.stages.plan import plan_set, plan_sets, resolve_band_hz, restricte
 from pipeline.stages.scan import Scan, ScanOptions, scan
 from pipeline.suite_spec import SuiteSpec
 from pipeline.tags import ALL, FIXED_LISTS, TagFilter, TagVocabulary, build_vocabulary
-
-_log = logging.getLogger(__name__)
 
 Scans = Mapping[tuple[str, str], Scan]
 """Scans by role and corpus name."""
@@ -105,10 +102,8 @@ def plan_single(
 
 
 def band_notes(config: SetConfig, band_hz: float | None, scans: Iterable[Scan]) -> list[str]:
-    """Return which corpus sets the band; where that takes much of the music it is logged too."""
+    """Return which corpus sets the band, where one does."""
     note = band_note(config, band_hz, [s.clips for s in scans])
-    if note and band_hz is not None and band_hz < LOW_BAND_HZ:
-        _log.warning("%s", note)
     return [note] if note else []
 
 

@@ -54,14 +54,16 @@ def test_a_note_names_the_corpus_that_sets_the_band() -> None:
     assert band_note(SetConfig(band_limit="3000"), 3_000.0, [wide]) == ""
 
 
-def test_a_low_band_is_said_aloud(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_note_of_a_low_band_says_what_to_do() -> None:
     said = "band: up to 1,000 Hz, from folder: 95 % of its clips hold nothing above 300 Hz; music "
     assert band_note(AUTO, 1_000.0, [corpus(44_100, 300.0)]).startswith(said)
     config = SetConfig(music=("folder",))
     wide, hums = (scan_of(corpus(44_100, hz)) for hz in (9_000.0, 300.0))
-    assert band_notes(config, 9_000.0, [wide]) and not caplog.messages
-    notes = band_notes(config, 1_000.0, [wide, hums])
-    assert caplog.messages == notes and notes[0].startswith(said)
+    (mild,) = band_notes(config, 9_000.0, [wide])
+    (low,) = band_notes(config, 1_000.0, [wide, hums])
+    assert "lose what is above" not in mild and low.startswith(said)
+    assert "lose what is above: --band-limit off or HZ keeps more" in low
+    assert band_notes(config, None, [wide]) == []
 
 
 def test_nothing_is_cut_where_all_reach_the_top() -> None:
